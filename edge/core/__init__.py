@@ -1,0 +1,1 @@
+"""What happens to an event: bytes in, decisions out. No I/O, no clock, no randomness."""

@@ -1,0 +1,86 @@
+"""One event after it was read: its attributes, its payload, and what its type promises."""
+
+from typing import Literal
+
+import msgspec
+
+from edge.core.lane import Authority, Lane
+
+
+class Payload(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The ``data`` of an event; each of the 25 types has its own, closed, in the catalogue."""
+
+
+class BusinessKey(msgspec.Struct, frozen=True):
+    """What makes two messages the same transaction.
+
+    Attributes:
+        fields: Members of ``data``, or the attributes ``session`` and ``subject``; the first
+            is the one a conflict points at.
+        ignoring: Members of ``data`` that the digest compared under this key leaves out.
+    """
+
+    fields: tuple[str, ...]
+    ignoring: tuple[str, ...] = ()
+
+
+class Spec(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of the catalogue.
+
+    Attributes:
+        type: ``<lane>.<entity>.<action>``.
+        lane: Where it is spooled and forwarded.
+        authority: Who may say it.
+        payload: The class of its ``data``.
+        versions: Loaded schema versions, ``MAJOR.MINOR``, oldest first.
+        keys: Business keys, at most two, in the order recall asks them.
+        needs_session: A fact whose key is its ``session``. Client events always need one.
+    """
+
+    type: str
+    lane: Lane
+    authority: Authority
+    payload: type[Payload]
+    versions: tuple[str, ...] = ("1.0",)
+    keys: tuple[BusinessKey, ...] = ()
+    needs_session: bool = False
+
+
+class WireEvent(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type"
+):
+    """The CloudEvents attributes as a sender writes them; ``null`` counts as absent.
+
+    The catalogue derives one tagged subclass per type, whose ``data`` is that type's payload.
+
+    Source: CloudEvents 1.0.2, JSON event format; design.md §4.
+    """
+
+    specversion: Literal["1.0"]
+    id: str
+    source: str
+    time: str
+    subject: str
+    data: Payload
+    datacontenttype: Literal["application/json"] | None = None
+    dataschema: str | None = None
+    session: str | None = None
+    seq: int | None = None
+    brand: str | None = None
+    jurisdiction: str | None = None
+    traceparent: str | None = None
+    tracestate: str | None = None
+
+
+class Event(msgspec.Struct, frozen=True, gc=False):
+    """One event that its schema accepts. Who sent it, and when, is for later stages.
+
+    Attributes:
+        spec: Its row of the catalogue.
+        wire: What the sender wrote, typed and checked.
+        time_ms: Its ``time``, unix ms, cut (not rounded). The sender's clock: not trusted.
+    """
+
+    spec: Spec
+    wire: WireEvent
+    time_ms: int

@@ -1,0 +1,1 @@
+"""Where the house meets the world: sockets, files, clocks, origins. Thin on purpose."""

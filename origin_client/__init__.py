@@ -1,0 +1,1 @@
+"""The leaf package: what edge and origin share. It knows nothing of ``edge``."""

@@ -1,0 +1,97 @@
+"""The origin as the edge sees it: topics to publish to, and to read back."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Protocol
+
+import msgspec
+
+
+class OriginUnavailable(Exception):  # noqa: N818  # an expected state, not a bug
+    """The origin could not take a batch; the fate of its records is unknown: send all again."""
+
+
+class OriginError(Exception):
+    """The URL or the options do not describe an origin; the message says what to change."""
+
+
+class Outgoing(msgspec.Struct, frozen=True, gc=False):
+    """One record to publish.
+
+    Attributes:
+        key: Partition key, UTF-8.
+        value: One structured-mode CloudEvent, JSON.
+    """
+
+    key: bytes
+    value: bytes
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """One record the origin will never take.
+
+    Attributes:
+        index: Its place in the published sequence, from 0.
+        reason: Why, in the origin's words; for operators.
+    """
+
+    index: int
+    reason: str
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """One record as the origin keeps it.
+
+    Attributes:
+        topic: Where it was read.
+        partition: From 0.
+        offset: From 0, +1 per record of the partition.
+        key: As published, text.
+        headers: Names and values, text.
+        value: The CloudEvent's JSON, as bytes.
+    """
+
+    topic: str
+    partition: int
+    offset: int
+    key: str
+    headers: dict[str, str]
+    value: bytes
+
+
+class Origin(Protocol):
+    """The central broker, whatever it is made of. All methods may be called from any thread."""
+
+    def publish(self, topic: str, records: Sequence[Outgoing]) -> list[Refusal]:
+        """Return when every record not refused is durable at the origin, in order.
+
+        Blocking; may block for a whole outage.
+
+        Raises:
+            OriginUnavailable: The fate of the batch is unknown; send all of it again.
+        """
+        ...
+
+    def health(self) -> str | None:
+        """Name the cause when publishing does not work now; ``None`` when it does."""
+        ...
+
+    def close(self) -> None:
+        """Give up: a publish under way in another thread raises ``OriginUnavailable``."""
+        ...
+
+
+class Subscribable(Protocol):
+    """An origin that can also be read."""
+
+    def subscribe(
+        self, topic: str, position: Mapping[int, int], *, follow: bool = False
+    ) -> Iterator[Record]:
+        """Yield what is there from *position* on; then return, or wait for more.
+
+        Args:
+            topic: One topic; an unknown one yields nothing.
+            position: Next offset by partition; a partition not named starts at 0.
+            follow: Wait for records to come instead of returning at the end; ends only when
+                the origin is closed.
+        """
+        ...
