@@ -1,27 +1,48 @@
-"""Everything an operator can set, as one frozen tree, read once."""
+"""Everything an operator can set, as one frozen tree, read once.
 
-from typing import Annotated, Literal, TypeAlias
+In come a TOML file and the environment (:mod:`edge.settings` says how); out comes a
+:class:`Config` that has passed every rule between its settings, or the first complaint.
+Relative paths count from the working directory.
+"""
+
+import ipaddress
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Final, Literal, Self, TypeAlias
 
 import msgspec
 from msgspec import Meta
+from typing_extensions import override
+
+from edge.settings import ConfigError, Reader, Size
+
+__all__ = ["Config", "ConfigError"]  # whoever reads settings catches their complaint
+
+# Ten years: longer is a slip of the unit, and still fits every timer of the system.
+_SECONDS_MAX: Final = 10 * 366 * 86400
+# RFC 9651 integers end at 999,999,999,999,999; the RateLimit fields carry quotas.
+_EVENTS_MAX: Final = 10**12
+# 10^8 entries of 32 B and more per lane are more memory than a node has.
+_ENTRIES_MAX: Final = 10**8
+# Each issuer has its own key source and refresher.
+_ISSUERS_MAX: Final = 16
+# Below it one batch of the largest events (256 KiB) in each of six lanes is already full.
+_SPOOL_BYTES_MIN: Final = 16 << 20
+_ANY_ADDRESS: Final = {"0.0.0.0", "::"}  # noqa: S104  # to compare with, not to listen on
+# Source: RFC 1123 §2.1.
+_HOST_NAME: Final = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})*")
 
 Port: TypeAlias = Annotated[int, Meta(ge=0, le=65535)]
-Positive: TypeAlias = Annotated[int, Meta(ge=1)]
-Natural: TypeAlias = Annotated[int, Meta(ge=0)]
-
-
-class ConfigError(Exception):
-    """The settings do not describe a gateway we can run.
-
-    Attributes:
-        path: The setting, ``section.field``, or ``""`` for the file as a whole.
-        complaint: What is wrong with it and what to do.
-    """
-
-    def __init__(self, path: str, complaint: str) -> None:
-        super().__init__(f"{path}: {complaint}" if path else complaint)
-        self.path = path
-        self.complaint = complaint
+Seconds: TypeAlias = Annotated[int, Meta(ge=1, le=_SECONDS_MAX)]
+SecondsOrNone: TypeAlias = Annotated[int, Meta(ge=0, le=_SECONDS_MAX)]
+Events: TypeAlias = Annotated[int, Meta(ge=1, le=_EVENTS_MAX)]
+Charge: TypeAlias = Annotated[int, Meta(ge=0, le=_EVENTS_MAX)]
+Entries: TypeAlias = Annotated[int, Meta(ge=1, le=_ENTRIES_MAX)]
+# (?!\n) because $ lets a newline pass, and \Z means nothing to a reader of the schema.
+Text: TypeAlias = Annotated[str, Meta(pattern=r"^[^\x00-\x1f\x7f]{1,2048}$(?!\n)")]
+# It stands in every envelope.
+Name: TypeAlias = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,64}$(?!\n)")]
 
 
 class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -29,76 +50,124 @@ class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class Node(_Section, frozen=True):
-    """Which node this is, and how it leaves."""
+    """Which node this is, and how it leaves.
 
-    name: str = "edge-1"
-    region: str = "local"
-    settle_s: Natural = 0
-    drain_s: Natural = 20
+    Attributes:
+        name: Of this node, in every envelope; unique within the region.
+        region: Of this node, in every envelope.
+        settle_s: How long listeners stay open after SIGTERM, while the load balancer notices.
+        drain_s: How long it forwards after the last request, before it exits.
+    """
+
+    name: Name = "edge-1"
+    region: Name = "local"
+    settle_s: SecondsOrNone = 0
+    drain_s: SecondsOrNone = 20
 
 
 class Http(_Section, frozen=True):
-    """The public door."""
+    """The public door.
 
-    host: str = "127.0.0.1"
+    Attributes:
+        host: Address or host name to listen on.
+        port: 0 takes a free one.
+    """
+
+    host: Text = "127.0.0.1"
     port: Port = 8080
 
 
 class Admin(_Section, frozen=True):
-    """The operators' door, never reachable through the public one."""
+    """The operators' door, never reachable through the public one.
 
-    host: str = "127.0.0.1"
+    Attributes:
+        host: Address or host name to listen on.
+        port: 0 takes a free one.
+    """
+
+    host: Text = "127.0.0.1"
     port: Port = 9090
 
 
 class Issuer(_Section, frozen=True):
-    """One party whose tokens we believe; exactly one of the two key sources is set."""
+    """One party whose tokens we believe; exactly one of the two key sources is set.
 
-    issuer: str
-    audience: str
-    jwks_url: str | None = None
-    jwks_path: str | None = None
+    Attributes:
+        issuer: The ``iss`` of its tokens, compared as it stands.
+        audience: The ``aud`` its tokens must name.
+        jwks_url: Its key set; https, or http on a loopback address.
+        jwks_path: Its key set as a mounted file, re-read on change.
+        algorithm: For key sets that name none; absent: each key must.
+    """
+
+    issuer: Text
+    audience: Text
+    jwks_url: Text | None = None
+    jwks_path: Text | None = None
     algorithm: Literal["EdDSA", "ES256", "RS256", "PS256"] | None = None
 
 
 class Auth(_Section, frozen=True):
-    """Whom we believe, and for how long."""
+    """Whom we believe, and for how long.
 
-    lifetime_max_s: Positive = 86400
-    jwks_refresh_s: Positive = 30
-    jwks_stale_max_s: Positive = 86400
+    Attributes:
+        lifetime_max_s: Longest ``exp - iat`` of a token.
+        jwks_refresh_s: Between two looks at a key source; also between two for unknown keys.
+        jwks_stale_max_s: How long the last good keys outlive their source.
+        audience_list: Whether ``aud`` may be a list.
+        typ_jwt: Whether the ``typ`` of a token may also be ``JWT``.
+        issuers: At least one.
+    """
+
+    lifetime_max_s: Seconds = 86400
+    jwks_refresh_s: Seconds = 30
+    jwks_stale_max_s: Seconds = 86400
     audience_list: bool = False
     typ_jwt: bool = False
     issuers: tuple[Issuer, ...] = ()
 
 
 class ClockRules(_Section, frozen=True):
-    """How far a sender's clock may be off."""
+    """How far a sender's clock may be off.
 
-    intent_max_age_s: Positive = 30
-    observation_max_age_s: Positive = 300
-    future_max_s: Natural = 2
+    Attributes:
+        intent_max_age_s: Oldest ``time`` of an intent: it asks for something now.
+        observation_max_age_s: Oldest ``time`` of an observation: clients report in batches.
+        future_max_s: How far ``time`` may lie ahead.
+    """
+
+    intent_max_age_s: Seconds = 30
+    observation_max_age_s: Seconds = 300
+    future_max_s: SecondsOrNone = 2
 
 
 class Cost(_Section, frozen=True):
-    """What one event of each authority takes from a quota."""
+    """What one event of each authority takes from a quota; 0 is free."""
 
-    intent: Natural = 1
-    observation: Natural = 1
-    fact: Natural = 1
+    intent: Charge = 1
+    observation: Charge = 1
+    fact: Charge = 1
 
 
 class Limit(_Section, frozen=True):
     """One quota: *burst* at once, then *quota* per *window_s*."""
 
-    quota: Positive
-    window_s: Positive
-    burst: Positive
+    quota: Events
+    window_s: Seconds
+    burst: Events
     cost: Cost = Cost()
 
 
 class Limits(_Section, frozen=True):
-    """The quotas of design.md §3a rule 7; ``None`` is no limit."""
+    """The quotas of design.md §3a rule 7; ``None`` (``false`` in the file) is no limit.
+
+    Attributes:
+        player: Of one player's client events.
+        service: Of one service's facts.
+        brand: Of one brand's events, whoever sends them.
+        address: Of one IPv4 /32 or IPv6 /64, in requests and in refusals before the quota.
+        node: Of everything this node takes.
+    """
 
     player: Limit | None = Limit(quota=1200, window_s=60, burst=200)
     service: Limit | None = Limit(quota=600_000, window_s=60, burst=20_000)
@@ -108,27 +177,54 @@ class Limits(_Section, frozen=True):
 
 
 class SpoolSettings(_Section, frozen=True):
-    """Where accepted events wait, and how much of everything."""
+    """Where accepted events wait, and how much of everything.
 
-    path: str = "var/spool"
-    bytes_max: int = 4 << 30
+    Attributes:
+        path: The directory; one process owns it.
+        bytes_max: Of this process: waiting (not yet acknowledged) and retained (kept for recall).
+        lane_share_max: Of ``bytes_max``, what one lane may take.
+        reserve_bytes: The last of ``bytes_max``, open only to the lanes that hold money.
+        retained_bytes_max: Per lane; how far recall remembers, in bytes.
+        dead_bytes_max: Per lane; when dead letters fill it, the lane waits.
+        dedupe_window_s: How far recall remembers, in time.
+        dedupe_entries_max: Per lane; how far recall remembers, in events.
+        sessions_max: Sessions whose numbers are remembered; longest unused out first.
+        sync_timeout_s: A sync that takes longer is answered 503.
+        lock_wait_s: How long a second owner waits for the first to leave.
+        allow_volatile: Whether tmpfs and network file systems, which cannot keep the promise,
+            are accepted.
+    """
+
+    path: Text = "var/spool"
+    bytes_max: Size = 4 << 30
     lane_share_max: Annotated[float, Meta(gt=0, le=1)] = 0.5
-    reserve_bytes: int = 64 << 20
-    retained_bytes_max: int = 256 << 20
-    dead_bytes_max: int = 256 << 20
-    dedupe_window_s: Positive = 86400
-    dedupe_entries_max: Positive = 1_000_000
-    sessions_max: Positive = 200_000
-    sync_timeout_s: Positive = 5
-    lock_wait_s: Natural = 0
+    reserve_bytes: Size = 64 << 20
+    retained_bytes_max: Size = 256 << 20
+    dead_bytes_max: Size = 256 << 20
+    dedupe_window_s: Seconds = 86400
+    dedupe_entries_max: Entries = 1_000_000
+    sessions_max: Entries = 200_000
+    sync_timeout_s: Seconds = 5
+    lock_wait_s: SecondsOrNone = 0
     allow_volatile: bool = False
 
 
 class OriginSettings(_Section, frozen=True):
-    """Where accepted events go."""
+    """Where accepted events go.
 
-    url: str = "log:var/origin"
+    Attributes:
+        url: ``log:PATH``, the embedded log. Never holds a secret.
+        options: The origin's own settings, by its names. Its values may be secrets: given by
+            ``EDGE_ORIGIN__OPTIONS_FILE``, a JSON object, and never shown.
+    """
+
+    url: Text = "log:var/origin"
     options: dict[str, str | int | float | bool] = {}
+
+    @override
+    def __repr__(self) -> str:
+        options = ", ".join(f"{name!r}: <secret>" for name in self.options)
+        return f"OriginSettings(url={self.url!r}, options={{{options}}})"
 
 
 class Config(_Section, frozen=True):
@@ -142,3 +238,107 @@ class Config(_Section, frozen=True):
     limits: Limits = Limits()
     spool: SpoolSettings = SpoolSettings()
     origin: OriginSettings = OriginSettings()
+
+    @classmethod
+    def load(cls, path: Path | None, environ: Mapping[str, str]) -> Self:
+        """Read the file at *path* (``None``: none) and the ``EDGE_…__…`` of *environ*.
+
+        Raises:
+            ConfigError: The first complaint of :meth:`survey`.
+        """
+        config, faults = cls.survey(path, environ)
+        if config is None:
+            raise faults[0]
+        return config
+
+    @classmethod
+    def survey(
+        cls, path: Path | None, environ: Mapping[str, str]
+    ) -> tuple[Self | None, list[ConfigError]]:
+        """Read as :meth:`load` does, and tell every complaint.
+
+        Returns:
+            The tree and no complaint, or ``None`` and at least one. Rules between settings are
+            asked only when each setting stands by itself.
+        """
+        reader = Reader()
+        config = reader.read(cls, path, environ)
+        faults = reader.faults if config is None else list(_disagreements(config))
+        return (None if faults else config), faults
+
+
+def _disagreements(config: Config) -> Iterator[ConfigError]:
+    """Tell what each setting alone does not show."""
+    yield from _door_faults(config.http, config.admin)
+    yield from _auth_faults(config.auth)
+    yield from _quota_faults(config.limits)
+    yield from _room_faults(config.spool)
+    yield from _reach_faults(config)
+    yield from _origin_faults(config)
+
+
+def _door_faults(http: Http, admin: Admin) -> Iterator[ConfigError]:
+    for path, host in (("http.host", http.host), ("admin.host", admin.host)):
+        if not _address(host) and not _HOST_NAME.fullmatch(host):
+            yield ConfigError(path, "must be an IP address or a host name, without brackets")
+    hosts = {http.host, admin.host}
+    if http.port == admin.port != 0 and (len(hosts) == 1 or hosts & _ANY_ADDRESS):
+        yield ConfigError("admin.port", "is http.port too; give each door its own")
+
+
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        return None
+
+
+def _auth_faults(auth: Auth) -> Iterator[ConfigError]:
+    if not 1 <= len(auth.issuers) <= _ISSUERS_MAX:
+        yield ConfigError("auth.issuers", f"name 1 to {_ISSUERS_MAX} issuers of tokens")
+    if auth.jwks_stale_max_s < auth.jwks_refresh_s:
+        yield ConfigError("auth.jwks_stale_max_s", "must not be below auth.jwks_refresh_s")
+    names = [issuer.issuer for issuer in auth.issuers]
+    for index, issuer in enumerate(auth.issuers):
+        path = f"auth.issuers[{index}]"
+        if issuer.issuer in names[:index]:
+            yield ConfigError(f"{path}.issuer", "is listed twice; issuers never share keys")
+        if (issuer.jwks_url is None) == (issuer.jwks_path is None):
+            yield ConfigError(path, "set exactly one of jwks_url and jwks_path")
+
+
+def _quota_faults(limits: Limits) -> Iterator[ConfigError]:
+    for field in msgspec.structs.fields(Limits):
+        limit: Limit | None = getattr(limits, field.name)
+        if limit is None:
+            continue
+        for authority, cost in msgspec.structs.asdict(limit.cost).items():
+            if cost > limit.burst:
+                path = f"limits.{field.name}.cost.{authority}"
+                yield ConfigError(path, "is above the burst, so no such event could ever pass")
+
+
+def _room_faults(spool: SpoolSettings) -> Iterator[ConfigError]:
+    if spool.bytes_max < _SPOOL_BYTES_MIN:
+        yield ConfigError("spool.bytes_max", f"must be at least {_SPOOL_BYTES_MIN >> 20}MiB")
+    if spool.reserve_bytes >= spool.bytes_max:
+        yield ConfigError("spool.reserve_bytes", "must be below spool.bytes_max")
+    if spool.retained_bytes_max > spool.bytes_max:
+        yield ConfigError("spool.retained_bytes_max", "must not be above spool.bytes_max")
+
+
+def _reach_faults(config: Config) -> Iterator[ConfigError]:
+    """A retry must be recognised for as long as its clock check would let it in."""
+    for field in ("intent_max_age_s", "observation_max_age_s"):
+        if getattr(config.clock, field) > config.spool.dedupe_window_s:
+            yield ConfigError(f"clock.{field}", "must not be above spool.dedupe_window_s")
+
+
+def _origin_faults(config: Config) -> Iterator[ConfigError]:
+    scheme, _, path = config.origin.url.partition(":")
+    if scheme != "log" or not path:
+        yield ConfigError("origin.url", "must be log:PATH")
+        return
+    log, spool = Path(path).absolute(), Path(config.spool.path).absolute()
+    if log.is_relative_to(spool) or spool.is_relative_to(log):
+        yield ConfigError("origin.url", "and spool.path must not lie in one another")

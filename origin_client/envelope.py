@@ -4,9 +4,13 @@ Fields are only ever added, and only with a default; golden files in ``tests/con
 that promise. Nothing here knows the edge's own types.
 """
 
+from typing import Final
+
 import msgspec
 
 _ENCODER = msgspec.json.Encoder()
+# Longer reasons are cut: an attribute should be short, and the origin's words are its own.
+DEADREASON_CHARS_MAX: Final = 256
 
 
 class Envelope(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -80,5 +84,19 @@ def number(envelope: bytes, edgespool: str, edgeseq: int) -> bytes:
     return b'{"edgespool":"%s","edgeseq":"%d",%s' % (
         edgespool.encode("ascii"),
         edgeseq,
+        envelope[1:],
+    )
+
+
+def mark_dead(envelope: bytes, reason: str) -> bytes:
+    """Add why the origin refused it: what lies in ``dead/`` and at ``edge.dead.v1``.
+
+    Args:
+        envelope: JSON of a complete envelope; begins with ``{`` and has a member.
+        reason: In the origin's words; what a CloudEvents string may not hold becomes ``?``.
+    """
+    plain = "".join(each if each.isprintable() else "?" for each in reason)
+    return b'{"deadreason":%s,%s' % (
+        _ENCODER.encode(plain[:DEADREASON_CHARS_MAX] or "?"),
         envelope[1:],
     )

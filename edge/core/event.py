@@ -1,6 +1,6 @@
 """One event after it was read: its attributes, its payload, and what its type promises."""
 
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import msgspec
 
@@ -9,6 +9,10 @@ from edge.core.lane import Authority, Lane
 
 class Payload(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The ``data`` of an event; each of the 25 types has its own, closed, in the catalogue."""
+
+
+PayloadClass: TypeAlias = type[Payload]
+"""Named here because :class:`Spec` has a member called ``type``."""
 
 
 class BusinessKey(msgspec.Struct, frozen=True):
@@ -40,7 +44,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     type: str
     lane: Lane
     authority: Authority
-    payload: type[Payload]
+    payload: PayloadClass
     versions: tuple[str, ...] = ("1.0",)
     keys: tuple[BusinessKey, ...] = ()
     needs_session: bool = False

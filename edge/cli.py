@@ -1,0 +1,255 @@
+"""The command line: arguments in, one call, an exit code out.
+
+0 is done, 1 failed, 2 a wrong usage, 78 a wrong configuration. What fails says so in one line
+on standard error; results go to standard output, as JSON with ``--json``.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from edge.config import Config, ConfigError
+from edge.shell.journal import LINE_BYTES_MAX, harmless
+
+if TYPE_CHECKING:
+    from edge.shell.mint import SigningKey
+
+DONE: Final = 0
+FAILED: Final = 1
+USAGE: Final = 2
+# Source: sysexits.h, EX_CONFIG.
+MISCONFIGURED: Final = 78
+
+Environ = Mapping[str, str]
+Command = Callable[[argparse.Namespace, Environ], int]
+
+_CONFIG: Final[dict[str, Any]] = {
+    "type": Path,
+    "metavar": "FILE",
+    "help": "TOML; variables EDGE_<SECTION>__<FIELD> go over it",
+}
+_KEY: Final[dict[str, Any]] = {
+    "type": Path,
+    "required": True,
+    "metavar": "FILE",
+    "help": "PEM of the private key; made if absent",
+}
+
+
+def run(arguments: Sequence[str], environ: Environ) -> int:
+    """Run the command that *arguments* name.
+
+    Args:
+        arguments: Without the program's name.
+        environ: The environment, for settings.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        SystemExit: 2 for a wrong usage, 0 after ``--help``.
+    """
+    parsed = _parser().parse_args(arguments)
+    command: Command = parsed.command
+    try:
+        return command(parsed, environ)
+    except ConfigError as error:
+        return _fail(str(error), MISCONFIGURED)
+    except KeyboardInterrupt:
+        return FAILED
+    except BrokenPipeError:
+        # Whoever read our output has enough; Python must not complain when it flushes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="edge", description="An edge validation gateway for iGaming events."
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_serve(commands.add_parser("serve", help="run the gateway"))
+    _add_check(commands.add_parser("check", help="try all that serve needs, without listening"))
+    _add_demo(commands.add_parser("demo", help="play one casino evening on loopback"))
+    _add_probe(commands.add_parser("probe", help="ask a running gateway whether it is ready"))
+    _add_token(commands.add_parser("token", help="a development issuer's keys and tokens"))
+    _add_origin(commands.add_parser("origin", help="read what was forwarded"))
+    _add_schema(commands.add_parser("schema", help="print a machine-readable contract"))
+    return parser
+
+
+def _add_serve(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(command=_serve)
+    parser.add_argument("--config", **_CONFIG)
+
+
+def _add_check(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(command=_check)
+    parser.add_argument("--config", **_CONFIG)
+    parser.add_argument("--json", action="store_true", help="one JSON object per finding")
+
+
+def _add_demo(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(command=_demo)
+    parser.add_argument("--keep", action="store_true", help="stay up, and print a curl line")
+    parser.add_argument("--seed", type=int, help="play the evening that a failed run named")
+
+
+def _add_probe(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(command=_probe)
+    parser.add_argument("url", metavar="URL", help="of the admin port, http://HOST:PORT")
+    parser.add_argument("--json", action="store_true", help="one JSON object")
+
+
+def _add_token(parser: argparse.ArgumentParser) -> None:
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    mint = commands.add_parser("mint", help="print a signed token")
+    mint.set_defaults(command=_token_mint)
+    mint.add_argument("--key", **_KEY)
+    mint.add_argument("--iss", required=True, help="issuer, as the settings name it")
+    mint.add_argument("--aud", required=True, help="audience, as the settings name it")
+    mint.add_argument("--sub", required=True, help="player id, or the service's name")
+    mint.add_argument("--scope", required=True, help="such as 'events:write stream:read'")
+    mint.add_argument("--sid", metavar="UUID", help="session: makes it a player's token")
+    mint.add_argument("--brand", help="of the player")
+    mint.add_argument("--jurisdiction", help="of the player")
+    mint.add_argument("--ttl", type=int, metavar="S", help="seconds until it expires")
+    jwks = commands.add_parser("jwks", help="print the key set that verifies the tokens")
+    jwks.set_defaults(command=_token_jwks)
+    jwks.add_argument("--key", **_KEY)
+
+
+def _add_origin(parser: argparse.ArgumentParser) -> None:
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    cat = commands.add_parser("cat", help="print the records of a topic")
+    cat.set_defaults(command=_origin_cat)
+    cat.add_argument("url", metavar="URL", help="log:PATH")
+    cat.add_argument("--topic", required=True, help="such as edge.bet.v1")
+    cat.add_argument("--json", action="store_true", help="one JSON object per record")
+
+
+def _add_schema(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(command=_schema)
+    parser.add_argument("name", choices=("openapi", "config", "catalogue"))
+
+
+def _serve(arguments: argparse.Namespace, environ: Environ) -> int:
+    config = Config.load(arguments.config, environ)
+
+    from edge.shell.clock import SystemClock
+    from edge.shell.journal import configure
+    from edge.app import serve
+
+    configure(sys.stderr, SystemClock())
+    return serve(config)
+
+
+def _demo(arguments: argparse.Namespace, _: Environ) -> int:
+    from edge.demo import evening
+
+    return evening.main(seed=arguments.seed, is_kept=arguments.keep, out=sys.stdout)
+
+
+def _check(arguments: argparse.Namespace, environ: Environ) -> int:
+    from edge.shell.check import check, exit_code, render
+
+    findings = check(arguments.config, environ)
+    for finding in findings:
+        _print(render(finding, as_json=arguments.json))
+    return exit_code(findings)
+
+
+def _probe(arguments: argparse.Namespace, _: Environ) -> int:
+    import msgspec
+
+    from edge.shell.probe import ProbeFailed, probe
+
+    try:
+        readiness = probe(arguments.url)
+    except ValueError as error:
+        return _fail(str(error), USAGE)
+    except ProbeFailed as error:
+        return _fail(str(error), FAILED)
+    if arguments.json:
+        _print(msgspec.json.encode(readiness).decode())
+    else:
+        _print("ready" if readiness.ready else "not ready")
+        for part, state in readiness.probes.items():
+            _print(f"{part}: {state}")
+    return DONE if readiness.ready else FAILED
+
+
+def _token_mint(arguments: argparse.Namespace, _: Environ) -> int:
+    from edge.shell.clock import SystemClock
+    from edge.shell.mint import TTL_S, Grant, mint
+
+    grant = Grant(
+        iss=arguments.iss,
+        aud=arguments.aud,
+        sub=arguments.sub,
+        scope=arguments.scope,
+        sid=arguments.sid,
+        brand=arguments.brand,
+        jurisdiction=arguments.jurisdiction,
+        ttl_s=TTL_S if arguments.ttl is None else arguments.ttl,
+    )
+    _print(mint(_signing_key(arguments.key), grant, SystemClock().now()))
+    return DONE
+
+
+def _token_jwks(arguments: argparse.Namespace, _: Environ) -> int:
+    from edge.shell.mint import key_set
+
+    _print(key_set(_signing_key(arguments.key)).decode())
+    return DONE
+
+
+def _origin_cat(arguments: argparse.Namespace, _: Environ) -> int:
+    from origin_client.cat import cat
+    from origin_client.origin import OriginError
+
+    try:
+        cat(arguments.url, arguments.topic, sys.stdout, as_json=arguments.json)
+    except OriginError as error:
+        return _fail(str(error), FAILED)
+    return DONE
+
+
+def _schema(arguments: argparse.Namespace, _: Environ) -> int:
+    import orjson
+
+    from edge.core.openapi import catalogue_document, openapi_document
+    from edge.settings_schema import settings_schema
+
+    documents = {
+        "openapi": openapi_document,
+        "config": settings_schema,
+        "catalogue": catalogue_document,
+    }
+    _print(orjson.dumps(documents[arguments.name](), option=orjson.OPT_INDENT_2).decode())
+    return DONE
+
+
+def _signing_key(path: Path) -> "SigningKey":
+    from edge.shell.mint import ensure_key, read_signing_key
+
+    if ensure_key(path):
+        _tell(f"made a new key, {path}")
+    return read_signing_key(path)
+
+
+def _print(line: str) -> None:
+    sys.stdout.write(line + "\n")
+
+
+def _tell(line: str) -> None:
+    """Say *line* on standard error: one line, whatever a path or a value in it holds."""
+    sys.stderr.write(f"edge: {harmless(line, LINE_BYTES_MAX)}\n")
+
+
+def _fail(line: str, code: int) -> int:
+    _tell(line)
+    return code

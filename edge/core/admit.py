@@ -1,0 +1,165 @@
+"""The path of one event: the only module that knows the order of the stages.
+
+The order is a security decision: nothing is parsed for a stranger, nothing is charged for a
+body that cannot be read, and what was accepted before is known again before anything is asked
+that can change between two tries. There is no ``await`` here, so no two requests interleave and
+no stage needs a lock.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import msgspec
+
+from edge.core.authenticate import Gate, authenticate
+from edge.core.authorise import authorise, authorise_request
+from edge.core.decode import Shape, Unread, decode
+from edge.core.event import Event
+from edge.core.footprint import Footprints
+from edge.core.instant import Instant
+from edge.core.lane import Lane
+from edge.core.limit import ClockRules, Quotas, check_clock
+from edge.core.principal import Principal
+from edge.core.recall import Duplicate, Recall
+from edge.core.record import Commit, Record
+from edge.core.reject import Reject
+from edge.core.seal import Sealer
+from edge.core.verdict import Outcome, Verdict
+
+_ENCODE: Final = msgspec.json.Encoder().encode
+
+
+class Spool(Protocol):
+    """Where sealed events wait for the origin; takes them without waiting itself."""
+
+    def append(self, lane: Lane, record: Record) -> Commit:
+        """Queue *record* for the lane's next sync.
+
+        Raises:
+            Reject: LANE_FULL, LANE_FAILED.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """What the stages need to know; built once by :mod:`edge.app`.
+
+    Attributes:
+        gate: Issuers, keys and verified tokens.
+        quotas: The limiter.
+        clock_rules: How far a sender's clock may be off.
+        recall: The memory of what was accepted.
+        footprints: Hashes under the spool's secret.
+        sealer: Writes envelopes in this node's name.
+        spool: Takes what is sealed.
+    """
+
+    gate: Gate
+    quotas: Quotas
+    clock_rules: ClockRules
+    recall: Recall
+    footprints: Footprints
+    sealer: Sealer
+    spool: Spool
+
+
+@dataclass(frozen=True, slots=True)
+class RawRequest:
+    """What the network gave us, before we believe any of it.
+
+    Attributes:
+        authorization: Every value of that header.
+        shape: What the media type says the body is.
+        body: Complete, within the size limit.
+    """
+
+    authorization: Sequence[bytes]
+    shape: Shape
+    body: bytes
+
+
+class Interrupted(Exception):  # noqa: N818  # a bug's companion, not an error of its own
+    """A stage has a bug. What came before it in the batch stands, and is told here.
+
+    Attributes:
+        verdicts: Of the events before the one that met the bug.
+    """
+
+    def __init__(self, verdicts: list[Verdict]) -> None:
+        super().__init__(len(verdicts))
+        self.verdicts = verdicts
+
+
+def greet(authorization: Sequence[bytes], house: House, now: Instant) -> Principal:
+    """Tell who speaks from a request's head alone: nothing more is read from a stranger.
+
+    Raises:
+        Reject: TOKEN_MISSING, TOKEN_INVALID, TOKEN_EXPIRED, KEYS_UNAVAILABLE.
+    """
+    return authenticate(authorization, house.gate, now)
+
+
+def admit(request: RawRequest, house: House, now: Instant) -> list[Verdict]:
+    """Walk one complete request through the house: one verdict per event, in order.
+
+    The token is judged again, though the head was: one instant decides, that of the complete
+    body.
+
+    Raises:
+        Reject: As :func:`greet`; SCOPE_MISSING where the token may write nothing at all;
+            BODY_MALFORMED, BATCH_TOO_LARGE, UNSUPPORTED_MEDIA_TYPE.
+        Interrupted: A stage has a bug.
+    """
+    principal = greet(request.authorization, house, now)
+    authorise_request(principal)
+    arrivals = decode(request.body, request.shape)
+    verdicts: list[Verdict] = []
+    try:
+        verdicts.extend(_verdict(arrival, principal, house, now) for arrival in arrivals)
+    except Exception as bug:
+        raise Interrupted(verdicts) from bug
+    return verdicts
+
+
+def _verdict(
+    arrival: Event | Unread, principal: Principal, house: House, now: Instant
+) -> Verdict:
+    """One bad event costs its neighbours nothing: its refusal ends here."""
+    if isinstance(arrival, Unread):
+        house.quotas.charge_probe(principal, principal.brand, now)
+        return Verdict(Outcome.REFUSED, arrival.lane, arrival.id, None, arrival.reject)
+    lane, event_id = arrival.spec.lane, arrival.wire.id
+    try:
+        outcome, commit = _admit_event(arrival, principal, house, now)
+    except Reject as reject:
+        return Verdict(Outcome.REFUSED, lane, event_id, None, reject)
+    return Verdict(outcome, lane, event_id, commit)
+
+
+def _admit_event(
+    event: Event, principal: Principal, house: House, now: Instant
+) -> tuple[Outcome, Commit | None]:
+    """The stages one event passes, each a line.
+
+    Raises:
+        Reject: By the first stage that refuses.
+    """
+    data = _ENCODE(event.wire.data)
+    brand = event.wire.brand or principal.brand
+    try:
+        authorise(event, principal)
+        footprint = house.footprints.of(event, principal, data)
+        known = house.recall.recall(event, footprint, now)
+    except Reject:
+        house.quotas.charge_probe(principal, brand, now)
+        raise
+    if isinstance(known, Duplicate):
+        return Outcome.DUPLICATE, known.commit
+    house.quotas.charge(principal, brand, event.spec.authority, now)
+    flags = filter(None, (known.value, check_clock(event, house.clock_rules, now)))
+    record = house.sealer.seal(event, principal, footprint, data, flags, now)
+    commit = house.spool.append(event.spec.lane, record)
+    house.recall.remember(event.spec.lane, footprint, record.accepted_ms, commit)
+    return Outcome.ACCEPTED, commit

@@ -1,0 +1,204 @@
+"""The strings of a payload: each of its form, free ones clean and without personal data.
+
+In comes a payload class, once; out goes the check of its instances.
+
+*Theory of operation.* A payload is judged twice, the second time almost never. First: is it
+surely fine? All its strings of one pattern, at any depth, are joined by line breaks and matched
+by that pattern repeated. No pattern matches a line break and the breaks are counted, so every
+line is one string, and none hides two. Its free strings are joined and seen to be printable
+ASCII without a trace of personal data. What is not surely fine is then judged string by string
+and exactly, which alone refuses: a false alarm costs time and nothing else.
+
+A string with a pattern is never scanned for personal data.
+"""
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from operator import attrgetter
+from typing import Any, Final, NamedTuple, TypeAlias
+
+from msgspec import inspect
+
+from edge.core.event import Payload
+from edge.core.reject import Reason, Reject
+from edge.core.scan import holds_pii, may_hold_pii
+
+_NOT_ADMITTED: Final = frozenset({"Cc", "Cs"})
+"""Control characters, and halves of surrogate pairs, which UTF-8 could not carry on."""
+
+_STRINGLESS: Final = (
+    inspect.BoolType,
+    inspect.IntType,
+    inspect.LiteralType,
+    inspect.NoneType,
+)
+"""Kinds in which no string can stand; a new kind must be thought about, not passed over."""
+
+_FREE: Final = ""
+"""Stands for the pattern of strings that have none."""
+
+
+class _Leaf(NamedTuple):
+    """One place in a payload class where strings stand.
+
+    Attributes:
+        path: Names from the payload down, one per array on the way and one more; a name has
+            dots where it leads through structs, and is empty for the elements of an array.
+        pattern: What its strings look like, or ``_FREE``.
+        is_required: Whether there always is one.
+    """
+
+    path: tuple[str, ...]
+    pattern: str
+    is_required: bool
+
+
+_Gather: TypeAlias = Callable[[Any], Sequence[str]]
+_Test: TypeAlias = Callable[[Sequence[str]], bool]
+
+
+def string_check(payload: type[Payload]) -> Callable[[Payload], None] | None:
+    """Make the check of all strings in instances of *payload*; ``None`` where there are none.
+
+    The check raises :class:`Reject`, SCHEMA_VIOLATION or PII_LEAK, with the pointer of the
+    string at fault.
+    """
+    leaves = _leaves(inspect.type_info(payload))
+    if not leaves:
+        return None
+    tests = [
+        (
+            _gatherer([leaf for leaf in leaves if leaf.pattern == pattern]),
+            _are_plain if pattern == _FREE else _all_match(pattern),
+        )
+        for pattern in sorted({leaf.pattern for leaf in leaves})
+    ]
+
+    def check(instance: Payload) -> None:
+        for gather, are_fine in tests:
+            if not are_fine(gather(instance)):
+                _judge(leaves, instance)
+
+    return check
+
+
+def _all_match(pattern: str) -> _Test:
+    # JSON Schema writes the anchors that fullmatch implies.
+    body = pattern.removeprefix("^").removesuffix("$")
+    fullmatch = re.compile(rf"{body}(?:\n{body})*+").fullmatch
+
+    def test(strings: Sequence[str]) -> bool:
+        text = "\n".join(strings)
+        return not strings or (
+            fullmatch(text) is not None and text.count("\n") == len(strings) - 1
+        )
+
+    return test
+
+
+def _are_plain(strings: Sequence[str]) -> bool:
+    # A bar is printable, and does not join the digits of a card.
+    text = "|".join(strings)
+    return text.isascii() and text.isprintable() and not may_hold_pii(text)
+
+
+def _judge(leaves: Iterable[_Leaf], instance: Payload) -> None:
+    for leaf in leaves:
+        for pointer, text in _texts(leaf.path, instance, "/data"):
+            if leaf.pattern == _FREE:
+                _judge_free(text, pointer)
+            elif re.fullmatch(leaf.pattern, text) is None:
+                raise Reject(Reason.SCHEMA_VIOLATION, "not of its form", pointer=pointer)
+
+
+def _judge_free(text: str, pointer: str) -> None:
+    if not unicodedata.is_normalized("NFC", text):
+        raise Reject(Reason.SCHEMA_VIOLATION, "not NFC", pointer=pointer)
+    if not _NOT_ADMITTED.isdisjoint(map(unicodedata.category, text)):
+        raise Reject(Reason.SCHEMA_VIOLATION, "a control character", pointer=pointer)
+    if holds_pii(text):
+        raise Reject(Reason.PII_LEAK, pointer=pointer)
+
+
+def _texts(path: Sequence[str], value: Any, pointer: str) -> Iterator[tuple[str, str]]:
+    """Each string that stands at *path* below *value*, after its own pointer."""
+    name, *inner = path
+    if name:
+        value = attrgetter(name)(value)
+        pointer = f"{pointer}/{name.replace('.', '/')}"
+    if inner:
+        for place, element in enumerate(value):
+            yield from _texts(inner, element, f"{pointer}/{place}")
+    elif isinstance(value, str):
+        yield pointer, value
+
+
+def _leaves(kind: inspect.Type, path: tuple[str, ...] = ("",)) -> Sequence[_Leaf]:
+    """Find where strings stand in values of *kind*, itself at *path*."""
+    found: Sequence[_Leaf] = ()
+    match kind:
+        case inspect.Metadata(extra_json_schema={"pattern": str(pattern)}):
+            found = [_Leaf(path, pattern, is_required=True)]
+        case inspect.Metadata(type=inner):
+            found = _leaves(inner, path)
+        case inspect.StrType():
+            found = [_Leaf(path, _FREE, is_required=True)]
+        case inspect.UnionType(types=kinds):
+            found = _optional(leaf for one in kinds for leaf in _leaves(one, path))
+        case inspect.VarTupleType(item_type=element):
+            found = _leaves(element, (*path, ""))
+        case inspect.StructType(fields=fields):
+            found = [leaf for field in fields for leaf in _field_leaves(field, path)]
+        case inspect.NamedTupleType(fields=fields):
+            # Elements have numbers, not names; none is a string so far.
+            assert not any(_leaves(field.type) for field in fields)
+        case _:
+            assert isinstance(kind, _STRINGLESS), kind
+    return found
+
+
+def _field_leaves(field: inspect.Field, path: tuple[str, ...]) -> Sequence[_Leaf]:
+    name = f"{path[-1]}.{field.name}".removeprefix(".")
+    found = _leaves(field.type, (*path[:-1], name))
+    return found if field.required else _optional(found)
+
+
+def _optional(leaves: Iterable[_Leaf]) -> Sequence[_Leaf]:
+    return [leaf._replace(is_required=False) for leaf in leaves]
+
+
+def _gatherer(leaves: Sequence[_Leaf]) -> _Gather:
+    """Make what collects the strings of *leaves* from the struct, or string, they lead from."""
+    here = [leaf for leaf in leaves if len(leaf.path) == 1]
+    below: dict[str, list[_Leaf]] = {}
+    for leaf in leaves:
+        if len(leaf.path) > 1:
+            below.setdefault(leaf.path[0], []).append(leaf._replace(path=leaf.path[1:]))
+    gather_here = _getter([leaf.path[0] for leaf in here])
+    if not below and all(leaf.is_required for leaf in here):
+        return gather_here
+    arrays = [(attrgetter(name), _gatherer(inner)) for name, inner in below.items()]
+
+    def gather(struct: Any) -> Sequence[str]:
+        strings = [text for text in gather_here(struct) if isinstance(text, str)]
+        for array, gather_element in arrays:
+            for element in array(struct):
+                strings += gather_element(element)
+        return strings
+
+    return gather
+
+
+def _getter(names: Sequence[str]) -> Callable[[Any], Sequence[Any]]:
+    match names:
+        case []:
+            return lambda _: ()
+        case [""]:
+            return lambda text: (text,)
+        case [name]:
+            get = attrgetter(name)
+            # One getter alone would return a string, and join would take it apart.
+            return lambda struct: (get(struct),)
+        case _:
+            return attrgetter(*names)

@@ -1,0 +1,159 @@
+"""One lane's memory of keys: which it knows, each with a digest and the time of acceptance.
+
+Theory of operation
+-------------------
+The index is open addressing with linear probing in u64 cells, two to four for each entry, so at
+most half of them are taken. A cell holds in its low bits where the entry lies, and above them
+the bits of the key that did not choose the slot: slot and cell together are the whole key, and
+a search ends, mostly at its first or second cell, without reading anything else. Digests and
+times lie in two arrays that only grow. That is 33 bytes an entry at the default size
+(8 + 8 + 8 x 2^20 / 500,000), where a dict takes about 139. A key that was pushed on by others
+may be mistaken for one that belongs some slots further: one chance in 2^45 for each cell looked
+at, and that both meet in one place is one in 2^20.
+
+There are two such *generations* of half the entries each. When the young one is full it becomes
+the old one, and what was old is dropped whole: one step of constant length evicts the oldest,
+nothing is ever moved or rehashed, and between a half and all of the bound is remembered. The
+first millisecond that is still remembered whole is the *floor*.
+
+Entries are numbered as they come, from 1, across generations. Whoever keeps the number up to
+which all is durable knows which entries are not, without a mark on each; and a failed commit is
+undone by striking out a range of numbers: a struck entry was accepted at 0, before all time.
+
+The index is a private anonymous mapping, which the system fills page by page as it is touched:
+an idle lane costs nothing, whatever its bound.
+
+Source: Knuth, The Art of Computer Programming 3, §6.4, algorithm L.
+"""
+
+import mmap
+from array import array
+from typing import Final
+
+_CELL_BYTES: Final = 8  # u64
+
+
+class RecallTable:
+    """The keys of one lane.
+
+    Args:
+        entries_max: Bound of remembered entries, at least 2; the oldest half goes first.
+
+    Attributes:
+        floor_ms: First ms of which no entry was evicted, unix ms, the lane's acceptance clock.
+    """
+
+    def __init__(self, entries_max: int) -> None:
+        self._half = max(entries_max // 2, 1)
+        self._limit = 1 << self._half.bit_length()  # above every position
+        self._mask = 2 * self._limit - 1
+        self._old = _Generation(0, slots=2 * self._limit)
+        self._young = _Generation(0, slots=2 * self._limit)
+        self._generations = (self._young, self._old)
+        self.floor_ms = 0
+
+    def __len__(self) -> int:
+        """Count the entries, those struck out included."""
+        return len(self._young) + len(self._old)
+
+    @property
+    def last(self) -> int:
+        """Number of the youngest entry; 0 before the first."""
+        return self._young.base + len(self._young)
+
+    @property
+    def bytes_held(self) -> int:
+        """Bytes of arrays and indexes, touched or not."""
+        return self._young.bytes_held + self._old.bytes_held
+
+    def find(self, key: int, since_ms: int) -> int:
+        """Return the number of the entry of *key*, or 0.
+
+        Args:
+            key: u64, not 0.
+            since_ms: Entries accepted before it are not found, and never will be; at least 1.
+        """
+        limit, mask = self._limit, self._mask
+        for generation in self._generations:
+            cells = generation.cells
+            slot = key & mask
+            while cell := cells[slot]:
+                if cell ^ key < limit:
+                    position = cell & (limit - 1)
+                    is_known = generation.accepted_ms[position] >= since_ms
+                    return generation.base + position if is_known else 0
+                slot = (slot + 1) & mask
+        return 0
+
+    def digest(self, number: int) -> int:
+        """Return the digest of an entry that was just found."""
+        generation = self._young if number > self._young.base else self._old
+        return generation.digests[number - generation.base]
+
+    def add(self, key: int, digest: int, accepted_ms: int) -> None:
+        """Remember *key*, which :meth:`find` does not find (or no longer).
+
+        Args:
+            key: u64, not 0.
+            digest: u64; what a second copy must equal.
+            accepted_ms: Never less than in the call before; unix ms, at least 1.
+        """
+        generation = self._young
+        position = len(generation.digests)
+        if position > self._half:
+            self._evict()
+            generation = self._young
+            position = 1
+        limit, mask, cells = self._limit, self._mask, generation.cells
+        slot = key & mask
+        # A former entry of the same key gives its cell away, and so can no longer be found.
+        while (cell := cells[slot]) and cell ^ key >= limit:
+            slot = (slot + 1) & mask
+        cells[slot] = key & -limit | position
+        generation.digests.append(digest)
+        generation.accepted_ms.append(accepted_ms)
+
+    def strike(self, first: int, last: int) -> None:
+        """Forget the entries *first* to *last*, both included, as far as they are still here."""
+        for generation in self._generations:
+            generation.strike(first - generation.base, last - generation.base)
+
+    def _evict(self) -> None:
+        if len(self._old):
+            self.floor_ms = max(self.floor_ms, self._old.accepted_ms[-1] + 1)
+        self._old = self._young
+        self._young = _Generation(self.last, slots=2 * self._limit)
+        self._generations = (self._young, self._old)
+
+
+class _Generation:
+    """Half of a table: entries at positions from 1; 0 is nobody's, as an empty cell is 0.
+
+    Attributes:
+        base: Number of an entry minus its position.
+        cells: The index.
+        digests: By position.
+        accepted_ms: By position; unix ms.
+    """
+
+    __slots__ = ("accepted_ms", "base", "cells", "digests")
+
+    def __init__(self, base: int, *, slots: int) -> None:
+        private = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+        self.cells = memoryview(mmap.mmap(-1, slots * _CELL_BYTES, flags=private)).cast("Q")
+        self.digests = array("Q", [0])
+        self.accepted_ms = array("Q", [0])
+        self.base = base
+
+    def __len__(self) -> int:
+        return len(self.digests) - 1
+
+    @property
+    def bytes_held(self) -> int:
+        return self.cells.nbytes + 2 * len(self.digests) * self.digests.itemsize
+
+    def strike(self, first: int, last: int) -> None:
+        """Strike out the entries at *first* to *last*; positions outside are ignored."""
+        first, last = max(first, 1), min(last, len(self))
+        if first <= last:
+            self.accepted_ms[first : last + 1] = array("Q", [0]) * (last - first + 1)

@@ -1,0 +1,102 @@
+"""An accepted event and what the edge knows of it in; the record that goes to disk out."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Final
+
+import msgspec
+
+from edge.core.event import Event
+from edge.core.instant import NS_PER_MS, Instant
+from edge.core.lane import Lane
+from edge.core.principal import Principal
+from edge.core.record import Footprint, Record
+from origin_client.envelope import Envelope, encode
+
+SECONDS_KEPT: Final = 1024
+"""Formatted seconds remembered: the events of a busy node fall into few distinct seconds."""
+
+
+class Sealer:
+    """Writes envelopes in this node's name.
+
+    Owns one number per lane: the last ``edgetime`` given, because the wall clock may be
+    stepped back and an envelope's time may not.
+
+    Args:
+        node: ``edgenode``.
+        region: ``edgeregion``.
+    """
+
+    def __init__(self, node: str, region: str) -> None:
+        self._node = node
+        self._region = region
+        self._last_ms: dict[Lane, int] = dict.fromkeys(Lane, 0)
+
+    def seal(
+        self,
+        event: Event,
+        principal: Principal,
+        footprint: Footprint,
+        data: bytes,
+        flags: Iterable[str],
+        now: Instant,
+    ) -> Record:
+        """Wrap one event for the origin.
+
+        Args:
+            event: Authorised, new, within its limits.
+            principal: Who sent it; a player's brand and jurisdiction come from here.
+            footprint: Stored beside the envelope for recall.
+            data: The payload, re-encoded.
+            flags: What the stages noticed, any order.
+            now: The request's instant.
+        """
+        spec, wire = event.spec, event.wire
+        lane = spec.lane
+        edgetime_ms = max(now.unix_ns // NS_PER_MS, self._last_ms[lane])
+        self._last_ms[lane] = edgetime_ms
+        envelope = Envelope(
+            specversion=wire.specversion,
+            id=wire.id,
+            source=wire.source,
+            type=spec.type,
+            time=rfc3339(event.time_ms),
+            subject=wire.subject,
+            dataschema=wire.dataschema or f"urn:edge:schema:{spec.type}:{spec.versions[-1]}",
+            brand=wire.brand or principal.brand,
+            jurisdiction=wire.jurisdiction or principal.jurisdiction,
+            session=wire.session,
+            seq=wire.seq,
+            traceparent=wire.traceparent,
+            tracestate=wire.tracestate,
+            edgenode=self._node,
+            edgeregion=self._region,
+            edgetime=rfc3339(edgetime_ms),
+            authority=spec.authority.value,
+            flags=",".join(sorted(flags)),
+            data=msgspec.Raw(data),
+        )
+        key = wire.session if lane is Lane.TELEMETRY else wire.subject
+        assert key is not None, "telemetry has a session: decode saw to it"
+        return Record(
+            key=key.encode(),
+            accepted_ms=edgetime_ms,
+            footprint=footprint,
+            envelope=encode(envelope),
+        )
+
+
+def rfc3339(unix_ms: int) -> str:
+    """Format *unix_ms* as RFC 3339 in UTC with three digits.
+
+    Source: RFC 3339 §5.6.
+    """
+    second, ms = divmod(unix_ms, 1000)
+    return f"{_second(second)}.{ms:03d}Z"
+
+
+@lru_cache(SECONDS_KEPT)
+def _second(unix_s: int) -> str:
+    return datetime.fromtimestamp(unix_s, UTC).isoformat()[:19]  # strftime drops zeros of years

@@ -1,0 +1,144 @@
+"""What became of each event of a batch, and the one answer they add up to.
+
+:func:`edge.core.admit.admit` hands out verdicts at once; some of them hang on a commit whose
+sync is still to come. :func:`conclude` is called when every commit has spoken.
+"""
+
+import enum
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+from edge.core.answer import Refused, Verdicts
+from edge.core.instant import NS_PER_MS, NS_PER_S
+from edge.core.lane import Lane
+from edge.core.record import Commit
+from edge.core.reject import Reason, Reject
+
+LANE_FAILED_RETRY_NS: Final = 1 * NS_PER_S
+"""When to try again after a failed or overdue sync: a new file is open well within that."""
+
+_LANE_FAILED: Final = Reject(Reason.LANE_FAILED, retry_after_ns=LANE_FAILED_RETRY_NS)
+
+
+class Outcome(enum.StrEnum):
+    """Exactly one for every event; the metric label."""
+
+    ACCEPTED = "accepted"
+    DUPLICATE = "duplicate"
+    REFUSED = "refused"
+
+
+class Verdict(msgspec.Struct, frozen=True, gc=False):
+    """What was decided of one event when its request was read.
+
+    Attributes:
+        outcome: Final if *commit* is ``None``, or once that commit is known to hold.
+        lane: Where it belongs; ``None`` when it could not be read that far.
+        id: The event's id, echoed only if it is valid.
+        commit: The sync that accepted and duplicate events wait for; ``None`` for a refusal
+            and for the duplicate of an event that is on disk already.
+        reject: Why it was refused.
+    """
+
+    outcome: Outcome
+    lane: Lane | None
+    id: str | None
+    commit: Commit | None = None
+    reject: Reject | None = None
+
+
+class Tally(msgspec.Struct, frozen=True, gc=False):
+    """The labels one event is counted under.
+
+    Attributes:
+        outcome: What became of it.
+        reason: The refusal's code, else ``none``.
+        lane: The lane's name, or ``none`` for an event that could not be read that far.
+    """
+
+    outcome: Outcome
+    reason: str
+    lane: str
+
+
+class Conclusion(msgspec.Struct, frozen=True):
+    """The answer to one batch.
+
+    Attributes:
+        status: The HTTP status.
+        verdicts: The body.
+        retry_after_ns: Of the refused events that may be sent again, the longest wait.
+        tallies: How many events ended how; they add up to the batch.
+    """
+
+    status: int
+    verdicts: Verdicts
+    retry_after_ns: int | None
+    tallies: Mapping[Tally, int]
+
+
+def conclude(verdicts: Sequence[Verdict], lost: frozenset[Commit]) -> Conclusion:
+    """Add up a batch.
+
+    Args:
+        verdicts: In the batch's order.
+        lost: The commits whose sync failed, or did not end in time: what waited for them is
+            refused with ``lane_failed``.
+    """
+    tallies: Counter[Tally] = Counter()
+    refusals: list[tuple[int, Verdict, Reject]] = []
+    for index, verdict in enumerate(verdicts):
+        reject = _LANE_FAILED if verdict.commit in lost else verdict.reject
+        if reject is not None:
+            refusals.append((index, verdict, reject))
+        tallies[_tally(verdict, reject)] += 1
+    retry_after_ns = max((r.retry_after_ns or 0 for _, _, r in refusals), default=0) or None
+    counts = _by_outcome(tallies)
+    return Conclusion(
+        status=_status(verdicts, [reject.reason for _, _, reject in refusals]),
+        verdicts=Verdicts(
+            accepted=counts[Outcome.ACCEPTED],
+            duplicate=counts[Outcome.DUPLICATE],
+            refused=[_refused(*refusal) for refusal in refusals],
+            retry_after_ms=None if retry_after_ns is None else -(-retry_after_ns // NS_PER_MS),
+        ),
+        retry_after_ns=retry_after_ns,
+        tallies=tallies,
+    )
+
+
+def _tally(verdict: Verdict, reject: Reject | None) -> Tally:
+    lane = "none" if verdict.lane is None else verdict.lane.value
+    if reject is None:
+        return Tally(verdict.outcome, "none", lane)
+    return Tally(Outcome.REFUSED, reject.reason.code, lane)
+
+
+def _by_outcome(tallies: Mapping[Tally, int]) -> Counter[Outcome]:
+    counts: Counter[Outcome] = Counter()
+    for tally, count in tallies.items():
+        counts[tally.outcome] += count
+    return counts
+
+
+def _refused(index: int, verdict: Verdict, reject: Reject) -> Refused:
+    return Refused(
+        index=index,
+        id=verdict.id,
+        code=reject.reason.code,
+        pointer=reject.pointer,
+        retryable=reject.reason.is_retryable,
+    )
+
+
+def _status(verdicts: Sequence[Verdict], refused: Sequence[Reason]) -> int:
+    """Anything kept, or nothing asked: 202. Else what all share, else the kindest truth."""
+    if len(refused) < len(verdicts) or not verdicts:
+        return 202
+    statuses = {reason.status for reason in refused}
+    if len(statuses) == 1:
+        return statuses.pop()
+    return 503 if any(reason.is_retryable for reason in refused) else 422

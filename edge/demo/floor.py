@@ -1,0 +1,102 @@
+"""The gaming floor: everybody plays at once, and in the middle the gateway is killed.
+
+In: a stage. Out: what was answered wrongly, in words; the ledger holds the rest.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Iterator
+from typing import Final
+
+from edge.demo.ledger import ACCEPTED, DUPLICATE
+from edge.demo.mischief import Trickster, rampage
+from edge.demo.player import Casino, Player
+from edge.demo.speaker import Speaker
+from edge.demo.stage import Person, Stage
+
+PLAYERS: Final[tuple[Person, ...]] = (
+    *(("ada", "north", "MT"), ("ben", "north", "MT"), ("cleo", "north", "SE")),
+    *(("dora", "south", "GB"), ("emil", "south", "GB"), ("fay", "south", "IE")),
+    *(("gus", "east", "DE"), ("hana", "east", "DE"), ("ivo", "east", "DK")),
+    *(("jun", "west", "US-NJ"), ("kim", "west", "US-NJ"), ("leo", "west", "CA-ON")),
+)
+TRICKSTER: Final[Person] = ("mallory", "south", "GB")
+# Of the evening: half of the tricks before, half after.
+KILLED_AFTER: Final = 0.45
+# Of an evening, from trick to trick: the last ends before closing time.
+TRICK_PAUSE: Final = 1 / 18
+# So many requests are under way when the kill comes; the rush brings one per player.
+KILL_IN_FLIGHT: Final = 6
+COUNT_EVERY_S: Final = 0.5
+
+
+async def play(stage: Stage) -> list[str]:
+    """Let everybody play until closing time; return what was answered wrongly.
+
+    Raises:
+        ExceptionGroup: Of ``GatewayError`` (it did not come back after the kill) and
+            ``UnsettledError`` (an event never got its verdict).
+    """
+    loop = asyncio.get_running_loop()
+    closing_s = loop.time() + stage.seconds
+    casino, trickster = stage.casino(), stage.trickster(TRICKSTER)
+    players = [stage.player(person, casino) for person in PLAYERS]
+    async with contextlib.AsyncExitStack() as lines, asyncio.TaskGroup() as everybody:
+        for speaker in _speakers(casino, players, trickster):
+            lines.push_async_callback(speaker.connection.close)
+        counter = (casino.pam.serve(), casino.games.serve(), casino.wallet.serve())
+        staff = [everybody.create_task(shift) for shift in (*counter, _count(stage))]
+        guests = [
+            everybody.create_task(player.evening(lambda: loop.time() >= closing_s))
+            for player in players
+        ]
+        guests.append(everybody.create_task(_kill_in_the_middle(stage, casino)))
+        pause_s = stage.seconds * TRICK_PAUSE
+        wrong = everybody.create_task(rampage(trickster, pause_s, stage.narrator.tell))
+        await asyncio.gather(wrong, *guests)
+        for shift in staff:
+            shift.cancel()
+    return wrong.result()
+
+
+async def _kill_in_the_middle(stage: Stage, casino: Casino) -> None:
+    """Kill the gateway with requests in flight, right after an answer, and start it again.
+
+    Raises:
+        GatewayError: It does not come back.
+    """
+    await asyncio.sleep(stage.seconds * KILLED_AFTER)
+    stage.narrator.tell("a jackpot is near: everybody plays at once")
+    casino.rush.set()
+    await stage.traffic.reaches(KILL_IN_FLIGHT)
+    # The first answer out of a group commit: its neighbours are durable and not yet told.
+    await stage.traffic.ebbs()
+    in_flight = stage.traffic.in_flight
+    await asyncio.to_thread(stage.gateway.kill)
+    casino.rush.clear()
+    stage.narrator.tell(f"SIGKILL, with {in_flight} requests in flight")
+    began_s = time.monotonic()
+    await asyncio.to_thread(stage.gateway.start)
+    took_s = time.monotonic() - began_s
+    stage.narrator.tell(f"started again on the same spool; it listens after {took_s:.1f} s")
+
+
+async def _count(stage: Stage) -> None:
+    """Tell how far we are, until cancelled."""
+    while True:
+        await asyncio.sleep(COUNT_EVERY_S)
+        tally = stage.ledger.tally()
+        waiting = tally.pop("", 0)
+        accepted, duplicate = tally.pop(ACCEPTED, 0), tally.pop(DUPLICATE, 0)
+        stage.narrator.count(
+            f"{accepted} accepted, {duplicate} duplicate, {tally.total()} refused, "
+            f"{waiting} under way"
+        )
+
+
+def _speakers(casino: Casino, players: list[Player], guest: Trickster) -> Iterator[Speaker]:
+    """Name everybody who has a line to the gateway."""
+    yield from (desk.speaker for desk in (casino.pam, casino.games, casino.wallet))
+    yield from (player.client for player in players)
+    yield from (guest.client, guest.forged, guest.expired)

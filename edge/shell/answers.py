@@ -1,0 +1,118 @@
+"""Answers as ASGI messages: the one place that writes our headers."""
+
+import uuid
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Final
+
+import msgspec
+from starlette.types import Send
+
+from edge.core.answer import Problem, problem, protocol_problem
+from edge.core.limit import QuotaState
+from edge.core.ratelimit_fields import fields, retry_after
+from edge.core.reject import Reason, Reject
+from edge.shell.head import ProtocolError
+
+Headers = Sequence[tuple[bytes, bytes]]
+
+JSON: Final = (b"content-type", b"application/json")
+PROBLEM_JSON: Final = (b"content-type", b"application/problem+json")
+CLOSE: Final = (b"connection", b"close")
+
+RETRY_AFTER_DEFAULT_NS: Final = 1_000_000_000
+"""Where a 429 or 503 knows no better time: the shortest the header can say."""
+
+_encode: Final = msgspec.json.Encoder().encode
+
+_CHALLENGES: Final = {
+    Reason.TOKEN_MISSING: b"Bearer",
+    Reason.TOKEN_INVALID: b'Bearer error="invalid_token"',
+    Reason.TOKEN_EXPIRED: b'Bearer error="invalid_token"',
+    Reason.SCOPE_MISSING: b'Bearer error="insufficient_scope"',
+}
+"""Source: RFC 6750 §3."""
+
+_CLOSING: Final = frozenset(
+    {Reason.BODY_TOO_LARGE, Reason.UNSUPPORTED_ENCODING, Reason.DRAINING}
+)
+"""Refusals after which the connection ends: the rest of what it carries is not worth reading.
+Source: threats.md rows 14, 15, 18, 42."""
+
+
+def new_instance() -> str:
+    """Return a request id, for a problem and for our log."""
+    return f"urn:uuid:{uuid.uuid4()}"
+
+
+async def send_json(send: Send, status: int, body: object, headers: Headers = ()) -> None:
+    """Send *body* as JSON."""
+    await _send(send, status, _encode(body), [JSON, *headers])
+
+
+async def send_bytes(send: Send, body: bytes, headers: Headers) -> None:
+    """Send 200 with a body made earlier; *headers* name its type."""
+    await _send(send, HTTPStatus.OK, body, headers)
+
+
+async def send_reject(
+    send: Send, reject: Reject, instance: str, states: Sequence[QuotaState] = ()
+) -> None:
+    """Answer a request that is refused whole.
+
+    Args:
+        send: ASGI.
+        reject: Why.
+        instance: The request id.
+        states: The quotas of a speaker we know.
+    """
+    reason = reject.reason
+    extra = quota_headers(reason.status, reject.retry_after_ns, states)
+    if reason in _CHALLENGES:
+        extra.append((b"www-authenticate", _CHALLENGES[reason]))
+    if reason is Reason.UNSUPPORTED_ENCODING:
+        extra.append((b"accept-encoding", b"identity"))
+    if reason in _CLOSING:
+        extra.append(CLOSE)
+    await _send_problem(send, problem(reason, instance), extra)
+
+
+async def send_protocol_error(
+    send: Send, error: ProtocolError, instance: str, headers: Headers = (CLOSE,)
+) -> None:
+    """Answer a request that breaks HTTP's rules."""
+    await _send_problem(send, protocol_problem(error.status, error.detail, instance), headers)
+
+
+def quota_headers(
+    status: int, retry_after_ns: int | None, states: Sequence[QuotaState]
+) -> list[tuple[bytes, bytes]]:
+    """Return the RateLimit fields, and ``Retry-After`` for the statuses that always carry it.
+
+    Args:
+        status: 429 and 503 say when to try again.
+        retry_after_ns: When that may help, ns from now; ``None`` when nothing better is known
+            than soon.
+        states: The quotas of a speaker we know.
+    """
+    headers = list(fields(states))
+    if status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
+        exhausted = [state for state in states if state.remaining == 0]
+        seconds = retry_after(retry_after_ns or RETRY_AFTER_DEFAULT_NS, exhausted)
+        headers.append((b"retry-after", b"%d" % seconds))
+    return headers
+
+
+async def _send_problem(send: Send, document: Problem, headers: Headers) -> None:
+    await _send(send, document.status, _encode(document), [PROBLEM_JSON, *headers])
+
+
+async def _send(send: Send, status: int, body: bytes, headers: Headers) -> None:
+    await send(
+        {
+            "type": "http.response.start",
+            "status": status,
+            "headers": [*headers, (b"content-length", b"%d" % len(body))],
+        }
+    )
+    await send({"type": "http.response.body", "body": body})

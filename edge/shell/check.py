@@ -1,0 +1,145 @@
+"""Tries everything ``edge serve`` needs, in its order, without listening: ``edge check``.
+
+In go the settings; out comes one finding for each thing tried. Where it can, it does what serve
+does, by the same code: a new spool or log is made, one that crashed is recovered. What it
+cannot try beside a running gateway (its ports and its locks) it tells apart from mistakes.
+"""
+
+import enum
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from edge.config import Config, ConfigError, Issuer, OriginSettings, SpoolSettings
+from edge.core.keyset import KeySetRefused, read_key_set
+from edge.shell.claim import SpoolLocked, volatile
+from edge.shell.fetch import FetchFailed
+from edge.shell.journal import LINE_BYTES_MAX, harmless
+from edge.shell.key_source import open_source
+from edge.shell.listen import PortTaken, listen
+from edge.shell.spool import Spool
+from origin_client.open import open_origin
+from origin_client.origin import OriginError
+
+
+class Level(enum.StrEnum):
+    """What a finding means for a start now: nothing, a doubt, a wait, or a mistake."""
+
+    OK = "ok"
+    WARNING = "warning"
+    TAKEN = "taken"
+    ERROR = "error"
+
+
+_EXIT_CODES: Final = {Level.OK: 0, Level.WARNING: 0, Level.TAKEN: 1, Level.ERROR: 78}
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """One thing that was tried.
+
+    Attributes:
+        level: What it means.
+        path: The setting; ``""`` for the file as a whole.
+        text: What was found, and what to do about it.
+    """
+
+    level: Level
+    path: str
+    text: str
+
+
+def check(path: Path | None, environ: Mapping[str, str]) -> list[Finding]:
+    """Try the settings in the file at *path* (``None``: no file) and in *environ*."""
+    config, faults = Config.survey(path, environ)
+    if config is None:
+        return [Finding(Level.ERROR, fault.path, fault.complaint) for fault in faults]
+    findings = [
+        _try("http.port", lambda: _take("http", config.http.host, config.http.port)),
+        _try("admin.port", lambda: _take("admin", config.admin.host, config.admin.port)),
+        *_try_issuers(config),
+        _try("spool.path", lambda: _open_spool(config.spool)),
+    ]
+    if findings[-1].level is Level.TAKEN:
+        # Whoever has the spool has the embedded log too, and its lock would look like a fault.
+        return findings
+    return [*findings, _try("origin.url", lambda: _open_origin(config.origin))]
+
+
+def render(finding: Finding, *, as_json: bool) -> str:
+    """Write *finding* as one line, for machines or for people."""
+    if as_json:
+        return msgspec.json.encode(finding).decode()
+    path = f"{finding.path}: " if finding.path else ""
+    return harmless(f"{finding.level.value:8}{path}{finding.text}", LINE_BYTES_MAX)
+
+
+def exit_code(findings: Iterable[Finding]) -> int:
+    """Return 78 if there is a mistake, else 1 if another process is in the way, else 0."""
+    return max(_EXIT_CODES[finding.level] for finding in findings)
+
+
+def _try(path: str, attempt: Callable[[], Finding | str]) -> Finding:
+    """Make the finding of one attempt; text is a good one at *path*."""
+    try:
+        found = attempt()
+    except ConfigError as error:
+        return Finding(Level.ERROR, error.path, error.complaint)
+    except (PortTaken, SpoolLocked) as error:
+        return Finding(Level.TAKEN, path, str(error))
+    return Finding(Level.OK, path, found) if isinstance(found, str) else found
+
+
+def _take(section: str, host: str, port: int) -> str:
+    listen(section, host, port, backlog=None).close()
+    return "is free" if port else "takes a free one"
+
+
+def _try_issuers(config: Config) -> Iterator[Finding]:
+    for index, issuer in enumerate(config.auth.issuers):
+        path = f"auth.issuers[{index}]"
+        yield _try(path, partial(_read_keys, issuer, path, config))
+
+
+def _read_keys(issuer: Issuer, path: str, config: Config) -> Finding:
+    """Read the keys once, as the keyring does.
+
+    A key server that does not answer is only a doubt: serve starts without keys and answers 503
+    until there are some. What answers, and is no key set, is the wrong address.
+
+    Raises:
+        ConfigError: No source, two, or one that may not be read.
+    """
+    source = open_source(issuer, path, Path(config.spool.path), config.auth.jwks_refresh_s)
+    path = f"{path}.jwks_path" if issuer.jwks_path else f"{path}.jwks_url"
+    try:
+        key_set = read_key_set(source.read(), issuer.algorithm)
+    except KeySetRefused as error:
+        return Finding(Level.ERROR, path, f"is no key set to believe: {error}")
+    except FetchFailed as error:
+        return Finding(Level.WARNING, path, f"cannot be fetched now: {error}")
+    except OSError as error:
+        return Finding(Level.ERROR, path, f"cannot be read: {error.strerror}")
+    if key_set.skipped:
+        return Finding(Level.WARNING, path, f"not all is used: {'; '.join(key_set.skipped)}")
+    return Finding(Level.OK, path, f"has {len(key_set.keys)} keys")
+
+
+def _open_spool(settings: SpoolSettings) -> Finding:
+    spool = Spool.open(msgspec.structs.replace(settings, lock_wait_s=0))
+    waiting = sum(lane.records_at_start for lane in spool.statistics().values())
+    spool.close()
+    if kind := volatile(Path(settings.path).absolute()):
+        doubt = f"lies on {kind}, which may lose what was accepted; spool.allow_volatile is set"
+        return Finding(Level.WARNING, "spool.path", doubt)
+    return Finding(Level.OK, "spool.path", f"opens; {waiting} records wait in it")
+
+
+def _open_origin(settings: OriginSettings) -> str:
+    try:
+        open_origin(settings.url, settings.options).close()
+    except OriginError as error:
+        raise ConfigError("origin.url", str(error)) from error
+    return "opens"

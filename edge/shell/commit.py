@@ -1,0 +1,65 @@
+"""One group commit: what many requests wait for together, and what each of them learns."""
+
+import asyncio
+import enum
+from typing import Final
+
+from edge.core.lane import Lane
+from edge.core.record import Record
+
+
+class Synced(enum.Enum):
+    """What one waiting event learns."""
+
+    HELD = enum.auto()
+    FAILED = enum.auto()
+    OVERDUE = enum.auto()
+
+
+class Commit:
+    """The records of one lane that one sync makes durable, or not; implements the core's.
+
+    It fills on the loop, is written by the lane's writer, and is settled on the loop.
+
+    Attributes:
+        lane: Whose file is synced.
+        records: In the order of acceptance.
+        size_bytes: Of their frames.
+        overdue_at_s: When its waiters are told that it takes too long; the loop's clock.
+        outcome: ``None`` until one is known; ``OVERDUE`` may still become another.
+    """
+
+    __slots__ = ("_waiters", "lane", "outcome", "overdue_at_s", "records", "size_bytes")
+
+    def __init__(self, lane: Lane, overdue_at_s: float) -> None:
+        self.lane: Final = lane
+        self.overdue_at_s: Final = overdue_at_s
+        self.records: list[Record] = []
+        self.size_bytes = 0
+        self.outcome: Synced | None = None
+        self._waiters: list[asyncio.Future[Synced]] = []
+
+    @property
+    def count(self) -> int:
+        """How many records it holds."""
+        return len(self.records)
+
+    async def synced(self) -> Synced:
+        """Wait for the outcome; any number of tasks may.
+
+        Each waiter has a future of its own, so a cancelled one takes nobody with it and leaves
+        nothing behind. On the loop only.
+        """
+        if self.outcome is not None:
+            return self.outcome
+        waiter: asyncio.Future[Synced] = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
+        return await waiter
+
+    def settle(self, outcome: Synced) -> None:
+        """Wake everybody with *outcome*; who asks later learns it at once."""
+        self.outcome = outcome
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(outcome)

@@ -1,0 +1,183 @@
+"""Dead letters: what no try will ever bring to the origin, kept for people to mend.
+
+In go letters, each with its reason; when ``bury`` returns they are on stable storage. The
+directory is bounded: when it is full nothing is dropped, the lane waits.
+
+Design constraints
+------------------
+* ``jq`` reads it: an operator looks here first when money is missing.
+* One file can be removed whole while the lane runs; so files are small, and nothing about them
+  is remembered between two burials.
+* There is no torn line to explain: a burial writes the last file anew, with its letters added,
+  and gives it its name when it is durable. That costs up to 1 MiB a burial, and burials are
+  rare; a batch is buried at once.
+
+Record
+------
+``<lane>/dead/<number:010d>.jsonl``, one letter per line, oldest first, numbers never reused
+while a higher one exists. A refused record is
+``{"dead_ms":…,"reason":"…","crc32":…,"key":"…","value":{…}}``, its ``value`` the envelope plus
+``deadreason``; a quarantined frame is
+``{"dead_ms":…,"reason":"…","crc32":…,"segment":…,"offset":…,"raw":"<base64>"}``. ``crc32`` is
+that of the value's bytes as they stand there, or of the raw bytes. ``lock`` is held (flock)
+while a letter is written, so whoever takes letters out can do so beside the lane. A crash
+between a burial and the lane's cursor buries a letter twice, under one
+(``edgespool``, ``edgeseq``).
+"""
+
+import base64
+import contextlib
+import fcntl
+import os
+import re
+import zlib
+from collections.abc import Generator, Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from edge.shell.disk import Disk, publish, settle_directory
+from edge.shell.lane_spool import Quarantined, Stored
+from origin_client.envelope import mark_dead
+
+FILE_BYTES_MAX: Final = 1 << 20  # a fuller file is left alone; 256 fill the default bound
+LOCK_FILE: Final = "lock"
+_FILE: Final = re.compile(r"(\d{10})\.jsonl\Z")
+_ENCODER: Final = msgspec.json.Encoder()
+
+
+class DeadUnavailable(Exception):  # noqa: N818  # an expected state, not a bug
+    """The letters could not be made durable now; the message says why. Nothing is kept."""
+
+
+class Letter(msgspec.Struct, frozen=True, kw_only=True):
+    """One line.
+
+    Attributes:
+        dead_ms: The edge's wall clock at the burial, unix ms.
+        reason: Why, in full: the origin's words, or the spool's.
+        crc32: Of the bytes of ``value``, or of the bytes that ``raw`` encodes.
+    """
+
+    dead_ms: int
+    reason: str
+    crc32: int
+
+
+class RefusedLetter(Letter, frozen=True, kw_only=True):
+    """A record that the origin refused alone, or that is too large to be tried.
+
+    Attributes:
+        key: The origin's record key.
+        value: The envelope plus ``deadreason``.
+    """
+
+    key: str
+    value: msgspec.Raw
+
+
+class QuarantinedLetter(Letter, frozen=True, kw_only=True):
+    """A frame that the spool could not read.
+
+    Attributes:
+        segment: Where it stood.
+        offset: As ``segment``; bytes from the segment's beginning.
+        raw: What was found there, base64.
+    """
+
+    segment: int
+    offset: int
+    raw: str
+
+
+def refused(record: Stored, reason: str, *, dead_ms: int) -> RefusedLetter:
+    """Write the letter of a record that the origin will never take."""
+    value = mark_dead(record.value, reason)
+    return RefusedLetter(
+        dead_ms=dead_ms,
+        reason=reason,
+        crc32=zlib.crc32(value),
+        key=record.key.decode(errors="replace"),
+        value=msgspec.Raw(value),
+    )
+
+
+def quarantined(frame: Quarantined, *, dead_ms: int) -> QuarantinedLetter:
+    """Write the letter of a frame that the spool could not read."""
+    return QuarantinedLetter(
+        dead_ms=dead_ms,
+        reason=frame.reason,
+        crc32=zlib.crc32(frame.raw),
+        segment=frame.segment,
+        offset=frame.offset,
+        raw=base64.b64encode(frame.raw).decode("ascii"),
+    )
+
+
+class DeadLetters:
+    """The dead letters of one lane.
+
+    Args:
+        disk: Where it lies.
+        directory: ``<lane>/dead``; made when it is first needed.
+        bytes_max: ``spool.dead_bytes_max``: all files together stay within it.
+    """
+
+    def __init__(self, disk: Disk, directory: Path, *, bytes_max: int) -> None:
+        self._disk = disk
+        self._directory = directory
+        self._bytes_max = bytes_max
+
+    def bury(self, letters: Sequence[Letter]) -> None:
+        """Return when all *letters* are durable.
+
+        Raises:
+            DeadUnavailable: None of them counts: no room, the lock is held, the disk failed.
+        """
+        lines = _ENCODER.encode_lines(letters)
+        try:
+            settle_directory(self._disk, self._directory)
+            with _locked(self._directory / LOCK_FILE):
+                self._append(lines)
+        except OSError as error:
+            raise DeadUnavailable(str(error)) from error
+
+    def bytes_used(self) -> int:
+        """Return what the letters take up on disk; may be called from any thread.
+
+        Raises:
+            OSError: The disk failed.
+        """
+        return sum(self._sizes().values())
+
+    def _append(self, lines: bytes) -> None:
+        sizes = self._sizes()
+        used = sum(sizes.values())
+        if used + len(lines) > self._bytes_max:
+            raise DeadUnavailable(f"{used} of {self._bytes_max} bytes are taken")
+        number, before = max(sizes, default=1), b""
+        if sizes.get(number, 0) >= FILE_BYTES_MAX:
+            number += 1
+        path = self._directory / f"{number:010d}.jsonl"
+        if number in sizes:
+            before = self._disk.read(path, 0, sizes[number])
+        publish(self._disk, path, before + lines).close()
+
+    def _sizes(self) -> dict[int, int]:
+        """Return the files' sizes by number; an absent directory has none."""
+        try:
+            files = self._disk.files(self._directory)
+        except FileNotFoundError:
+            return {}
+        return {int(m[1]): size for name, size in files.items() if (m := _FILE.match(name))}
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Generator[None]:
+    fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the lane waits, and asks again
+        yield
+    finally:
+        os.close(fd)

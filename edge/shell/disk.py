@@ -1,0 +1,213 @@
+"""The few things the spool asks of a file system, as something one can hand over.
+
+Nothing above this module calls the operating system about files of the spool, so a test can
+fail every single call, lose what was not synced, or fill up.
+"""
+
+import contextlib
+import errno
+import os
+from pathlib import Path
+from typing import Final, Protocol
+
+from typing_extensions import override
+
+_FILE_MODE: Final = 0o600
+_DIRECTORY_MODE: Final = 0o700
+"""Events speak of people: nobody but the gateway reads them."""
+
+_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
+
+
+class Output(Protocol):
+    """One file being written, from its first byte on."""
+
+    def write(self, content: bytes) -> None:
+        """Append all of it.
+
+        Raises:
+            OSError: Some of it, or nothing, was written; ``ENOSPC`` when only some was.
+        """
+        ...
+
+    def sync(self) -> None:
+        """Return when all that was written is on stable storage.
+
+        Raises:
+            OSError: It may never get there. Never ask again: a second answer would be a lie.
+        """
+        ...
+
+    def close(self) -> None:
+        """Give the descriptor back; nothing is synced, and nothing raised."""
+        ...
+
+
+class Disk(Protocol):
+    """A file system. Every method raises ``OSError`` as its system call does."""
+
+    def make_directory(self, path: Path) -> None:
+        """Create it, with its parents, unless it is there."""
+        ...
+
+    def files(self, directory: Path) -> dict[str, int]:
+        """Name the regular files of a directory, with their sizes in bytes."""
+        ...
+
+    def read(self, path: Path, offset: int, size: int) -> bytes:
+        """Read *size* bytes, fewer only at the file's end."""
+        ...
+
+    def create(self, path: Path) -> Output:
+        """Begin a file anew, empty."""
+        ...
+
+    def rename(self, source: Path, target: Path) -> None:
+        """Give a file another name, replacing what had it."""
+        ...
+
+    def unlink(self, path: Path) -> None:
+        """Remove a file."""
+        ...
+
+    def resize(self, path: Path, size: int) -> None:
+        """Shorten a file, or lengthen it with blocks reserved for it."""
+        ...
+
+    def sync_directory(self, path: Path) -> None:
+        """Return when the names in it are on stable storage."""
+        ...
+
+
+def is_full(error: Exception) -> bool:
+    """Whether the call failed for want of room: a state to wait out, not a broken disk."""
+    return isinstance(error, OSError) and error.errno in _FULL
+
+
+def settle_directory(disk: Disk, path: Path) -> None:
+    """Make a directory that is still there after a power loss.
+
+    Raises:
+        OSError: It could not be made, or not for sure.
+    """
+    disk.make_directory(path)
+    disk.sync_directory(path.parent)
+
+
+def publish(disk: Disk, path: Path, content: bytes) -> Output:
+    """Put a file where readers find either nothing (or the old one) or all of *content*.
+
+    Temporary name, write, sync, rename, sync of the directory: only then is it there for sure.
+
+    Returns:
+        The file, open, for appending or closing.
+
+    Raises:
+        OSError: The new file may or may not have got its name; it is not durable.
+    """
+    temporary = path.with_suffix(".tmp")
+    output = disk.create(temporary)
+    try:
+        output.write(content)
+        output.sync()
+        disk.rename(temporary, path)
+        disk.sync_directory(path.parent)
+    except OSError:
+        output.close()
+        with contextlib.suppress(OSError):  # the next start removes it
+            disk.unlink(temporary)
+        raise
+    return output
+
+
+class OsOutput(Output):
+    """A descriptor."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    @override
+    def write(self, content: bytes) -> None:
+        """Append all of it, by one call: on a regular file only a full disk cuts it short."""
+        if os.write(self._descriptor, content) != len(content):
+            raise OSError(errno.ENOSPC, "short write")
+
+    @override
+    def sync(self) -> None:
+        """``fdatasync``: the bytes and the size; times may be lost."""
+        os.fdatasync(self._descriptor)
+
+    @override
+    def close(self) -> None:
+        """Close; an error now tells of nothing that was promised."""
+        with contextlib.suppress(OSError):
+            os.close(self._descriptor)
+
+
+class OsDisk(Disk):
+    """The operating system's file system."""
+
+    @override
+    def make_directory(self, path: Path) -> None:
+        """Create it level by level; each new level's parent is synced."""
+        missing = [p for p in (path, *path.parents) if not p.exists()]
+        for level in reversed(missing):
+            level.mkdir(mode=_DIRECTORY_MODE, exist_ok=True)
+            self.sync_directory(level.parent)
+
+    @override
+    def files(self, directory: Path) -> dict[str, int]:
+        """Scan the directory."""
+        with os.scandir(directory) as entries:
+            return {e.name: e.stat().st_size for e in entries if e.is_file()}
+
+    @override
+    def read(self, path: Path, offset: int, size: int) -> bytes:
+        """Open, ``pread`` until enough or the end, close."""
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            pieces: list[bytes] = []
+            while size > 0 and (piece := os.pread(descriptor, size, offset)):
+                pieces.append(piece)
+                offset += len(piece)
+                size -= len(piece)
+            return b"".join(pieces)
+        finally:
+            os.close(descriptor)
+
+    @override
+    def create(self, path: Path) -> OsOutput:
+        """Open for appending; a remainder of an earlier try is emptied."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+        return OsOutput(os.open(path, flags, _FILE_MODE))
+
+    @override
+    def rename(self, source: Path, target: Path) -> None:
+        """``rename``."""
+        source.replace(target)
+
+    @override
+    def unlink(self, path: Path) -> None:
+        """``unlink``."""
+        path.unlink()
+
+    @override
+    def resize(self, path: Path, size: int) -> None:
+        """``ftruncate`` when it gets shorter, ``posix_fallocate`` when longer."""
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT, _FILE_MODE)
+        try:
+            if size > os.fstat(descriptor).st_size:
+                os.posix_fallocate(descriptor, 0, size)
+            else:
+                os.ftruncate(descriptor, size)
+        finally:
+            os.close(descriptor)
+
+    @override
+    def sync_directory(self, path: Path) -> None:
+        """``fsync`` of the directory."""
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,337 @@
+"""Carries one lane from disk to the origin, in a thread of its own, at the origin's pace.
+
+In come the lane's stored records, oldest first; out they go in batches, and the lane's cursor
+follows. What the origin refuses for good, and what the spool cannot read, becomes a dead
+letter. It owns no data: what it knows is where the cursor stands, and the cursor is the lane's.
+
+Theory of operation
+-------------------
+One round: read a batch at the cursor, publish it, bury its dead, move the cursor behind it.
+Only the last step has a memory, so a round may end anywhere and be done again: the origin gets
+some records twice, under the same (``edgespool``, ``edgeseq``) and with the same bytes.
+
+* The origin is unavailable: the round ends, the fate of the whole batch being unknown. The
+  breaker says when the next begins, and whether it begins with one record as a probe. There is
+  no giving up, and nothing is dropped.
+* The origin refuses records of a batch: each is published again alone, in order, for it may
+  have been a neighbour's fault. Only one that is refused alone is dead.
+* Dead letters cannot be written (no room, disk): this is the one place where a round waits
+  instead of ending, for its records are at the origin already.
+
+A batch that is not full waits a moment for company, measured from its oldest record, so what
+was delayed already is not delayed again.
+"""
+
+import logging
+import random
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, Protocol
+
+from edge.core.backoff import Breaker, State
+from edge.core.instant import NS_PER_MS, NS_PER_S
+from edge.core.lane import Lane
+from edge.shell import dead
+from edge.shell.clock import Clock
+from edge.shell.cursor import Position
+from edge.shell.dead import DeadUnavailable, Letter
+from edge.shell.lane_spool import Chunk, Quarantined, Stored
+from origin_client.origin import Origin, OriginUnavailable, Outgoing, Refusal
+
+log: Final = logging.getLogger("edge.forward")
+
+BATCH_BYTES_MAX: Final = 1 << 20  # what a broker takes in one request by default
+BATCH_RECORDS_MAX: Final = 500  # 2 KB each fill the bytes; more costs memory and gains < 5 %
+COMPANY_MS: Final = 20  # at 500 records/s ten share a sync; nobody downstream notices 20 ms
+PROBE_RECORDS: Final = 1  # the least that tells whether the origin works again
+# Kafka's client takes 1,000,000 bytes of message by default, its overhead (< 100 bytes of
+# framing, the key, one header) being checked apart by the broker's 1,048,588.
+RECORD_BYTES_MAX: Final = 1_000_000
+IDLE_S: Final = 0.2  # how late a thread that waits for records may notice that it should end
+DEAD_RETRY_S: Final = 1.0  # people make room for dead letters, and they are not faster
+STOP_S: Final = 5.0  # one sync of a disk in trouble; then the thread is left to the process
+
+
+class Source(Protocol):
+    """A lane's spool, as its one forwarder sees it."""
+
+    @property
+    def cursor(self) -> Position:
+        """Everything before it has been acknowledged."""
+        ...
+
+    def wait(self, at: Position, timeout_s: float) -> bool:
+        """Return whether something is readable at *at*, or comes to be in time."""
+        ...
+
+    def read(self, at: Position, *, bytes_max: int, records_max: int) -> Chunk:
+        """Return what lies at *at*, oldest first: at least one frame if there is any."""
+        ...
+
+    def acknowledge(self, after: Position) -> None:
+        """Move the cursor behind what is at the origin, or buried; never raises."""
+        ...
+
+
+class Grave(Protocol):
+    """Where dead letters are kept."""
+
+    def bury(self, letters: Sequence[Letter]) -> None:
+        """Return when all *letters* are durable.
+
+        Raises:
+            DeadUnavailable: None of them is.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """What makes a forwarder's waits: replaced as one in tests.
+
+    Attributes:
+        clock: Both clocks.
+        rng: The jitter's dice.
+        pause: Waits that many seconds, or until the event is set.
+    """
+
+    clock: Clock
+    rng: random.Random
+    pause: Callable[[threading.Event, float], object] = threading.Event.wait
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """What a forwarder has done since it was made.
+
+    Attributes:
+        forwarded: Records that the origin acknowledged and the cursor has passed.
+        dead: Records buried because the origin refused them, or would have.
+        quarantined: Frames buried because the spool could not read them.
+        batches: Rounds that moved the cursor.
+        failures: Rounds that did not, and vain tries to bury.
+        breaker: Whether the origin is trusted.
+        last_failure: The latest cause, kept after it is over; ``None``: never failed.
+    """
+
+    forwarded: int = 0
+    dead: int = 0
+    quarantined: int = 0
+    batches: int = 0
+    failures: int = 0
+    breaker: State = State.CLOSED
+    last_failure: str | None = None
+
+
+class Forwarder:
+    """Forwards one lane.
+
+    Args:
+        lane: Which.
+        source: Its spool; nobody else reads it or moves its cursor.
+        origin: Where to; may be shared with other lanes.
+        grave: Where its dead letters go.
+        timing: Clocks, dice and waits.
+        record_bytes_max: An envelope larger than this is dead without being tried.
+    """
+
+    def __init__(
+        self,
+        lane: Lane,
+        source: Source,
+        origin: Origin,
+        grave: Grave,
+        timing: Timing,
+        *,
+        record_bytes_max: int = RECORD_BYTES_MAX,
+    ) -> None:
+        self._lane = lane
+        self._source = source
+        self._origin = origin
+        self._grave = grave
+        self._timing = timing
+        self._record_bytes_max = record_bytes_max
+        self._breaker = Breaker()
+        self._ailment: str | None = None
+        self._statistics = Statistics()
+        self._is_draining = threading.Event()
+        self._is_abandoned = threading.Event()
+        # A daemon, so that an origin that never returns cannot keep the process from ending.
+        self._thread = threading.Thread(target=self._run, name=f"forward-{lane}", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self, drain_s: float) -> None:
+        """Go on until the lane is empty or *drain_s* is over, then end; blocking.
+
+        An origin that keeps us longer than that is closed, for every lane that shares it: they
+        all have the same deadline.
+        """
+        self._is_draining.set()
+        self._thread.join(drain_s)
+        if self._thread.is_alive():
+            self._is_abandoned.set()
+            self._origin.close()
+            self._thread.join(STOP_S)
+
+    def health(self) -> str | None:
+        """Name the cause when the lane is not being forwarded now; ``None`` when it is."""
+        return self._ailment
+
+    def statistics(self) -> Statistics:
+        """Return what has been done so far; may be called from any thread."""
+        return self._statistics
+
+    def _run(self) -> None:
+        while not self._is_abandoned.is_set():
+            try:
+                self._pause(self._breaker.wait_ns(self._steady_ns()) / NS_PER_S)
+                self._breaker = self._breaker.trying()
+                if not self._forward() and self._is_draining.is_set():
+                    return
+            except OriginUnavailable as error:
+                self._fail(f"origin unavailable: {error}")
+            except Exception as error:
+                log.exception("a forwarder failed", extra={"lane": self._lane.value})
+                self._fail(f"{type(error).__name__}: {error}")
+
+    def _forward(self) -> bool:
+        """Do one round; return whether there was something to do.
+
+        Raises:
+            OriginUnavailable: The round counts for nothing.
+        """
+        at = self._source.cursor
+        if not self._source.wait(at, 0 if self._is_draining.is_set() else IDLE_S):
+            return False
+        chunk = self._gather(at)
+        if chunk.after == at:
+            return False
+        reasons = self._publish(chunk.frames)
+        letters = self._letters(chunk.frames, reasons)
+        if self._bury(letters):
+            self._source.acknowledge(chunk.after)
+            self._count(chunk.frames, dead_records=len(reasons))
+        return True
+
+    def _gather(self, at: Position) -> Chunk:
+        """Read the next batch; give a small and young one a moment to grow."""
+        is_probe = self._breaker.state is State.HALF_OPEN
+        records_max = PROBE_RECORDS if is_probe else BATCH_RECORDS_MAX
+        chunk = self._source.read(at, bytes_max=BATCH_BYTES_MAX, records_max=records_max)
+        stored = [frame for frame in chunk.frames if isinstance(frame, Stored)]
+        is_full = (
+            len(chunk.frames) >= records_max
+            # The next record may be one that does not fit: half is enough to count as full.
+            or sum(len(frame.value) for frame in stored) >= BATCH_BYTES_MAX // 2
+        )
+        if is_full or not stored or self._is_draining.is_set():
+            return chunk
+        unix_ms = self._timing.clock.now().unix_ns // NS_PER_MS
+        company_ms = stored[0].accepted_ms + COMPANY_MS - unix_ms
+        if company_ms <= 0:
+            return chunk
+        self._pause(min(company_ms, COMPANY_MS) / 1000)  # the wall clock may have been set back
+        return self._source.read(at, bytes_max=BATCH_BYTES_MAX, records_max=records_max)
+
+    def _publish(self, frames: Sequence[Stored | Quarantined]) -> dict[int, str]:
+        """Return when each of *frames* is at the origin, or its place is in the answer.
+
+        Returns:
+            Why a record is dead, by its place in *frames*.
+
+        Raises:
+            OriginUnavailable: The fate of all of them is unknown.
+        """
+        reasons: dict[int, str] = {}
+        places: list[int] = []
+        records: list[Outgoing] = []
+        for place, frame in enumerate(frames):
+            if not isinstance(frame, Stored):
+                continue
+            if len(frame.value) > self._record_bytes_max:
+                reasons[place] = f"larger than {self._record_bytes_max} bytes"
+            else:
+                places.append(place)
+                records.append(Outgoing(frame.key, frame.value))
+        for refusal in self._send(records):
+            alone = [refusal] if len(records) == 1 else self._send([records[refusal.index]])
+            if alone:
+                reasons[places[refusal.index]] = alone[0].reason
+        return reasons
+
+    def _send(self, records: Sequence[Outgoing]) -> list[Refusal]:
+        if not records:
+            return []
+        refusals = self._origin.publish(self._lane.topic, records)
+        self._breaker = Breaker()
+        return sorted(refusals, key=lambda refusal: refusal.index)
+
+    def _letters(
+        self, frames: Sequence[Stored | Quarantined], reasons: Mapping[int, str]
+    ) -> list[Letter]:
+        dead_ms = self._timing.clock.now().unix_ns // NS_PER_MS
+        letters: list[Letter] = []
+        for place, frame in enumerate(frames):
+            if isinstance(frame, Quarantined):
+                letters.append(dead.quarantined(frame, dead_ms=dead_ms))
+            elif place in reasons:
+                letters.append(dead.refused(frame, reasons[place], dead_ms=dead_ms))
+        return letters
+
+    def _bury(self, letters: Sequence[Letter]) -> bool:
+        """Bury as often as it takes; return whether it was done before we were abandoned.
+
+        Ending the round instead would publish the whole batch again and again.
+        """
+        while letters:
+            try:
+                self._grave.bury(letters)
+            except DeadUnavailable as error:
+                self._note(f"dead letters: {error}")
+                if self._is_abandoned.is_set():
+                    return False
+                self._pause(DEAD_RETRY_S)
+            else:
+                break
+        return True
+
+    def _count(self, frames: Sequence[Stored | Quarantined], *, dead_records: int) -> None:
+        so_far = self._statistics
+        quarantined = sum(isinstance(frame, Quarantined) for frame in frames)
+        self._statistics = replace(
+            so_far,
+            forwarded=so_far.forwarded + len(frames) - quarantined - dead_records,
+            dead=so_far.dead + dead_records,
+            quarantined=so_far.quarantined + quarantined,
+            batches=so_far.batches + 1,
+            breaker=self._breaker.state,
+        )
+        if self._ailment is not None:
+            log.info("forwarding again", extra={"lane": self._lane.value})
+        self._ailment = None
+
+    def _fail(self, cause: str) -> None:
+        self._breaker = self._breaker.failed(self._steady_ns(), self._timing.rng.random())
+        self._note(cause)
+
+    def _note(self, cause: str) -> None:
+        if self._ailment is None:  # once, not per try: an outage may last for hours
+            log.warning("forwarding waits", extra={"lane": self._lane.value, "cause": cause})
+        self._ailment = cause
+        self._statistics = replace(
+            self._statistics,
+            failures=self._statistics.failures + 1,
+            breaker=self._breaker.state,
+            last_failure=cause,
+        )
+
+    def _pause(self, seconds: float) -> None:
+        if seconds > 0:
+            self._timing.pause(self._is_abandoned, seconds)
+
+    def _steady_ns(self) -> int:
+        return self._timing.clock.now().steady_ns

@@ -1,0 +1,152 @@
+"""A request's head in, what the door needs of it out; or why nothing more is read.
+
+Everything here is decided before one byte of the body is asked for.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from http import HTTPStatus
+from typing import Final
+from urllib.parse import parse_qsl
+
+import msgspec
+from starlette.types import Scope
+
+from edge.core.decode import Shape
+from edge.core.limit import address_key
+from edge.core.reject import Reason, Reject
+
+BODY_BYTES_MAX: Final = 256 * 1024
+"""Of one request, as sent: 200 events of more than 1 KiB each. Source: design.md §4."""
+
+TOKEN_NAMES: Final = frozenset({"token", "access_token", "jwt", "bearer"})
+"""Query parameters that would put a secret into every log on the way. Source: RFC 9700 §4.3.2."""
+
+MEDIA_TYPES_KEPT: Final = 64
+"""Parsed Content-Type values remembered; real clients use three."""
+
+ADDRESSES_KEPT: Final = 4096
+"""Peer addresses whose key is remembered; reading one anew costs 2 µs."""
+
+_SHAPES: Final = {
+    "application/cloudevents+json": Shape.OBJECT,
+    "application/cloudevents-batch+json": Shape.ARRAY,
+    "application/json": Shape.EITHER,
+}
+_WANTED: Final = frozenset(
+    {
+        b"authorization",
+        b"content-encoding",
+        b"content-length",
+        b"content-type",
+        b"transfer-encoding",
+    }
+)
+
+
+class ProtocolError(Exception):
+    """The request breaks HTTP's own rules, or ours for URLs; it has no code.
+
+    Attributes:
+        status: What it is answered with, and ``Connection: close``.
+        detail: Constant words for the client's developer.
+    """
+
+    def __init__(self, status: HTTPStatus, detail: str) -> None:
+        super().__init__(status, detail)
+        self.status = status
+        self.detail = detail
+
+
+class Head(msgspec.Struct, frozen=True, gc=False):
+    """What the door needs of a request's head.
+
+    Attributes:
+        authorization: Every value of that header.
+        shape: What the media type says the body is.
+    """
+
+    authorization: Sequence[bytes]
+    shape: Shape
+
+
+def address_of(scope: Scope) -> str:
+    """Return the peer's address as quotas count it: an IPv4 /32 or IPv6 /64."""
+    client = scope["client"]
+    return _address_key(client[0]) if client else ""
+
+
+def authorization_of(headers: Sequence[tuple[bytes, bytes]]) -> list[bytes]:
+    """Return every ``Authorization`` value; what to make of two is authenticate's to say."""
+    return [value for name, value in headers if name == b"authorization"]
+
+
+def refuse_token_in_query(query: bytes) -> None:
+    """Refuse a URL that carries a secret; its value is neither looked at nor logged.
+
+    Raises:
+        ProtocolError: 400.
+
+    Source: threats.md row 68.
+    """
+    if not query:
+        return
+    names = {
+        name.lower() for name, _ in parse_qsl(query.decode("latin-1"), keep_blank_values=True)
+    }
+    if not names.isdisjoint(TOKEN_NAMES):
+        raise ProtocolError(
+            HTTPStatus.BAD_REQUEST,
+            "Send the token in the Authorization header, never in the URL.",
+        )
+
+
+def read_head(headers: Sequence[tuple[bytes, bytes]]) -> Head:
+    """Read what decides whether the body is worth asking for.
+
+    Args:
+        headers: Names in lower case, as ASGI has them.
+
+    Raises:
+        Reject: BODY_TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, UNSUPPORTED_ENCODING.
+        ProtocolError: 411.
+    """
+    found: dict[bytes, list[bytes]] = {}
+    for name, value in headers:
+        if name in _WANTED:
+            found.setdefault(name, []).append(value)
+        elif name.startswith(b"ce-"):
+            raise Reject(Reason.UNSUPPORTED_MEDIA_TYPE, "binary content mode")
+    _check_length(found)
+    if b"content-encoding" in found:
+        raise Reject(Reason.UNSUPPORTED_ENCODING)
+    types = found.get(b"content-type", [])
+    shape = _shape(types[0]) if len(types) == 1 else None
+    if shape is None:
+        raise Reject(Reason.UNSUPPORTED_MEDIA_TYPE)
+    return Head(found.get(b"authorization", []), shape)
+
+
+def _check_length(found: Mapping[bytes, Sequence[bytes]]) -> None:
+    lengths = found.get(b"content-length")
+    if lengths is None:
+        if b"transfer-encoding" not in found:
+            raise ProtocolError(
+                HTTPStatus.LENGTH_REQUIRED, "Send Content-Length with the body."
+            )
+    elif int(lengths[0]) > BODY_BYTES_MAX:
+        raise Reject(Reason.BODY_TOO_LARGE, "by its Content-Length")
+
+
+_address_key: Final = lru_cache(ADDRESSES_KEPT)(address_key)
+
+
+@lru_cache(MEDIA_TYPES_KEPT)
+def _shape(content_type: bytes) -> Shape | None:
+    """Read a media type; ``None`` for one we do not take, or in a charset that is not UTF-8."""
+    media_type, *parameters = content_type.decode("latin-1").split(";")
+    for parameter in parameters:
+        name, _, value = parameter.strip().partition("=")
+        if name.lower() == "charset" and value.strip('"').lower() not in {"utf-8", "utf8"}:
+            return None
+    return _SHAPES.get(media_type.strip().lower())

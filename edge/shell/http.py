@@ -1,0 +1,192 @@
+"""The front door: ``POST /v1/events`` as plain ASGI, where a :class:`Reject` becomes HTTP.
+
+Request in, verdicts out, and only after every sync they hang on. The head is judged before the
+body is asked for; everything from the token to the spool is one call of
+:func:`edge.core.admit.admit` without an ``await``.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from starlette.types import Receive, Scope, Send
+
+from edge.core.admit import House, Interrupted, RawRequest, admit, greet
+from edge.core.authenticate import UnknownKey
+from edge.core.authorise import authorise_request
+from edge.core.instant import Instant
+from edge.core.limit import QuotaState
+from edge.core.principal import Principal
+from edge.core.reject import Reason, Reject
+from edge.core.verdict import Conclusion, Verdict, conclude
+from edge.shell.answers import (
+    CLOSE,
+    new_instance,
+    quota_headers,
+    send_json,
+    send_protocol_error,
+    send_reject,
+)
+from edge.shell.clock import Clock
+from edge.shell.commit import Commit, Synced
+from edge.shell.head import (
+    BODY_BYTES_MAX,
+    ProtocolError,
+    address_of,
+    authorization_of,
+    read_head,
+)
+from edge.shell.life import Life
+from edge.shell.meters import Meters
+
+log: Final = logging.getLogger("edge.http")
+
+
+class Refetcher(Protocol):
+    """Who can fetch an issuer's keys again."""
+
+    async def refetch(self, issuer: str) -> bool:
+        """Fetch once for all who ask; return whether the keys may have changed."""
+        ...
+
+
+class Disconnected(Exception):  # noqa: N818  # nobody's error
+    """The client left before its request was complete."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ingest:
+    """``POST /v1/events``.
+
+    Attributes:
+        house: What the stages know.
+        keys: Asked once when a token names a key we do not have.
+        clock: Read when the head is there and again when the body is complete.
+        meters: Counts outcomes.
+        life: Knows whether the process is leaving.
+    """
+
+    house: House
+    keys: Refetcher
+    clock: Clock
+    meters: Meters
+    life: Life
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request: 2xx once every event counted there is on stable storage.
+
+        When cancelled, events already handed to the spool become durable all the same.
+        """
+        started = self.clock.now()
+        visit = _Visit(self, scope, started)
+        try:
+            conclusion = await visit.admit(receive)
+        except Disconnected:
+            return
+        except ProtocolError as error:
+            self._count_refused(f"http_{error.status.value}")
+            await send_protocol_error(send, error, new_instance())
+        except Reject as reject:
+            self._count_refused(reject.reason.code)
+            await send_reject(send, reject, new_instance(), visit.quota_states())
+        except Exception:  # the door is where a bug ends: one request, not the process
+            instance = new_instance()
+            log.exception("a stage has a bug", extra={"instance": instance})
+            self._count_refused(Reason.INTERNAL_ERROR.code)
+            await send_reject(send, Reject(Reason.INTERNAL_ERROR), instance)
+        else:
+            status, retry_after_ns = conclusion.status, conclusion.retry_after_ns
+            headers = quota_headers(status, retry_after_ns, visit.quota_states())
+            if self.life.is_leaving:
+                headers.append(CLOSE)
+            await send_json(send, status, conclusion.verdicts, headers)
+            now = self.clock.now()
+            self.meters.verdict_seconds.observe(now.steady_ns - started.steady_ns)
+
+    def _count_refused(self, reason: str) -> None:
+        self.meters.requests_refused[reason] += 1
+
+
+class _Visit:
+    """One request on its way: what is known of it so far."""
+
+    def __init__(self, ingest: Ingest, scope: Scope, started: Instant) -> None:
+        self._door = ingest
+        self._scope = scope
+        self._started = started
+        self._principal: Principal | None = None
+
+    async def admit(self, receive: Receive) -> Conclusion:
+        """Take the request through the house.
+
+        Raises:
+            Reject: The request is refused whole.
+            ProtocolError: It breaks HTTP's rules.
+            Disconnected: There will be nobody to answer.
+        """
+        headers = self._scope["headers"]
+        if self._door.life.is_draining:
+            raise Reject(Reason.DRAINING)
+        self._principal = await self._greet(authorization_of(headers))
+        authorise_request(self._principal)
+        head = read_head(headers)
+        body = await _read_body(receive)
+        request = RawRequest(head.authorization, head.shape, body)
+        return await self._conclude(request)
+
+    def quota_states(self) -> list[QuotaState]:
+        """Return what is left to the speaker; nothing while we do not know one."""
+        if self._principal is None:
+            return []
+        principal, now = self._principal, self._door.clock.now()
+        address = address_of(self._scope)
+        return self._door.house.quotas.state(principal, address, now)
+
+    async def _greet(self, authorization: Sequence[bytes]) -> Principal:
+        house = self._door.house
+        try:
+            return greet(authorization, house, self._started)
+        except UnknownKey as unknown:
+            if not await self._door.keys.refetch(unknown.issuer):
+                raise
+        return greet(authorization, house, self._door.clock.now())
+
+    async def _conclude(self, request: RawRequest) -> Conclusion:
+        meters = self._door.meters
+        try:
+            verdicts = admit(request, self._door.house, self._door.clock.now())
+        except Interrupted as bug:
+            meters.receive(bug.verdicts)
+            meters.conclude(conclude(bug.verdicts, await _lost(bug.verdicts)).tallies)
+            raise
+        meters.receive(verdicts)
+        conclusion = conclude(verdicts, await _lost(verdicts))
+        meters.conclude(conclusion.tallies)
+        return conclusion
+
+
+async def _lost(verdicts: Sequence[Verdict]) -> frozenset[Commit]:
+    """Wait for every sync *verdicts* hang on; return those that did not hold in time."""
+    commits = {v.commit for v in verdicts if isinstance(v.commit, Commit)}
+    return frozenset([c for c in commits if await c.synced() is not Synced.HELD])
+
+
+async def _read_body(receive: Receive) -> bytes:
+    """Read to the end.
+
+    Raises:
+        Reject: BODY_TOO_LARGE, as soon as it is.
+        Disconnected: The rest will not come.
+    """
+    body = b""
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Disconnected
+        chunk: bytes = message["body"]
+        body += chunk
+        if len(body) > BODY_BYTES_MAX:
+            raise Reject(Reason.BODY_TOO_LARGE, "while reading")
+        if not message["more_body"]:
+            return body

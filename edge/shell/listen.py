@@ -1,0 +1,95 @@
+"""Two listening sockets, taken before anything else is touched; and uvicorn on top of them."""
+
+import contextlib
+import errno
+import socket
+from collections.abc import Iterator
+from typing import Final
+
+import uvicorn
+from starlette.types import ASGIApp
+from typing_extensions import override
+
+from edge.config import ConfigError
+
+BACKLOG: Final = 2048
+"""Connections the kernel holds for us while we start; uvicorn's own default."""
+
+IDLE_S: Final = 15
+"""Keep-alive connections without a request are closed. Source: threats.md row 4."""
+
+
+class PortTaken(Exception):  # noqa: N818  # the operator's to settle, not a bug
+    """Somebody else listens there; the message says where and what to do."""
+
+
+def listen(
+    section: str, host: str, port: int, *, backlog: int | None = BACKLOG
+) -> socket.socket:
+    """Take *port* (0: a free one) on *host* and listen.
+
+    Connections wait in the kernel until the server accepts them, so nobody is turned away
+    while the spool is being read.
+
+    Args:
+        section: The settings' section, for the message.
+        host: An address of this machine.
+        port: 0..65535.
+        backlog: Connections the kernel may hold; ``None`` only takes the port.
+
+    Raises:
+        PortTaken: Another process has it.
+        ConfigError: This machine has no such address, or the port is not ours to take.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((host, port))
+        if backlog is not None:
+            sock.listen(backlog)
+    except OSError as error:
+        sock.close()
+        if error.errno == errno.EADDRINUSE:
+            raise PortTaken(
+                f"{section}: port {port} on {host} is taken; stop the other process, or set "
+                f"{section}.port to another one (0 takes a free one)"
+            ) from error
+        raise ConfigError(
+            f"{section}.host", f"cannot listen on {host}:{port}: {error}"
+        ) from error
+    return sock
+
+
+def address(sock: socket.socket) -> str:
+    """Return ``host:port`` as one would type it."""
+    host, port, *_ = sock.getsockname()
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+class Server(uvicorn.Server):
+    """uvicorn without its signal handlers: our own process decides when it leaves."""
+
+    def __init__(self, app: ASGIApp, *, grace_s: int) -> None:
+        """Prepare to serve *app*; running requests get *grace_s* when it leaves."""
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http="httptools",  # never h11: it takes Content-Length with Transfer-Encoding
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                log_level="warning",  # its own life is told by edge.server
+                access_log=False,
+                proxy_headers=False,
+                server_header=False,
+                timeout_keep_alive=IDLE_S,
+                timeout_graceful_shutdown=grace_s,
+            )
+        )
+
+    @override
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the process's signals alone."""
+        yield

@@ -1,0 +1,82 @@
+"""The numbers this process counts while it works; plain integers, read when scraped.
+
+prometheus-client's own counters take a lock and a label look-up for each event, several
+times what counting costs here; so the hot path adds to these and
+:mod:`edge.shell.metrics` translates them when somebody asks. Loop thread only.
+"""
+
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+from edge.core.instant import NS_PER_S
+from edge.core.verdict import Tally, Verdict
+
+LATENCY_BOUNDS_S: Final = (
+    0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0,
+)  # fmt: skip
+"""From a sync on a fast disk to ``spool.sync_timeout_s``, about two bounds per octave of ten."""
+
+
+class Histogram:
+    """Durations counted by upper bound.
+
+    Args:
+        bounds_s: Inclusive upper bounds, s, ascending.
+    """
+
+    def __init__(self, bounds_s: Sequence[float] = LATENCY_BOUNDS_S) -> None:
+        self._bounds_ns = [round(bound * NS_PER_S) for bound in bounds_s]
+        self._bounds_s = bounds_s
+        self._counts = [0] * (len(bounds_s) + 1)
+        self._sum_ns = 0
+
+    def observe(self, duration_ns: int) -> None:
+        """Count one duration, ns."""
+        self._counts[bisect_left(self._bounds_ns, duration_ns)] += 1
+        self._sum_ns += duration_ns
+
+    def buckets(self) -> list[tuple[str, float]]:
+        """Return cumulative counts by bound, as Prometheus wants them; the last is +Inf."""
+        names = [*(str(bound) for bound in self._bounds_s), "+Inf"]
+        total = 0
+        rows: list[tuple[str, float]] = []
+        for name, count in zip(names, self._counts, strict=True):
+            total += count
+            rows.append((name, total))
+        return rows
+
+    @property
+    def sum_s(self) -> float:
+        """All durations together, s."""
+        return self._sum_ns / NS_PER_S
+
+
+class Meters:
+    """Everything the doors count.
+
+    Attributes:
+        received: Events by lane; ``none`` for those that could not be read that far.
+        outcomes: Events by what became of them.
+        requests_refused: Whole requests by code, or ``http_<status>`` where there is none.
+        verdict_seconds: From a request's head to its answer.
+        loop_lag_seconds: How late the event loop wakes.
+    """
+
+    def __init__(self) -> None:
+        self.received: Counter[str] = Counter()
+        self.outcomes: Counter[Tally] = Counter()
+        self.requests_refused: Counter[str] = Counter()
+        self.verdict_seconds = Histogram()
+        self.loop_lag_seconds = Histogram()
+
+    def receive(self, verdicts: Iterable[Verdict]) -> None:
+        """Count events when they are judged, before their syncs."""
+        self.received.update(
+            "none" if verdict.lane is None else verdict.lane.value for verdict in verdicts
+        )
+
+    def conclude(self, tallies: Mapping[Tally, int]) -> None:
+        """Count events when their verdicts are final."""
+        self.outcomes.update(tallies)

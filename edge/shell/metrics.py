@@ -1,0 +1,275 @@
+"""The process's figures as Prometheus reads them: each part's own numbers, under fixed names.
+
+Once nothing is pending, by lane,
+
+    accepted + edge_late_durable_total + edge_spool_records_at_start
+        = edge_forwarded_total + edge_dead_total + edge_quarantined_total + edge_spool_records
+
+and ``edge_events_received_total`` is the sum of ``edge_events_total``. No label ever names a
+player, a session or an address.
+
+Source: design.md §10, "Metrics".
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+from prometheus_client.registry import Collector
+from typing_extensions import override
+
+from edge.core.authenticate import TokenCache
+from edge.core.instant import NS_PER_MS
+from edge.core.lane import Lane
+from edge.core.limit import Quotas
+from edge.core.recall import Recall
+from edge.shell.bulkhead import LaneStatistics
+from edge.shell.clock import Clock
+from edge.shell.forward import Statistics
+from edge.shell.keyring import KeyStatistics
+from edge.shell.meters import Histogram, Meters
+
+_MS_PER_S: Final = 1000
+
+Rows = Iterable[tuple[tuple[str, ...], float]]
+
+
+class Forwarder(Protocol):
+    """Carries one lane to the origin."""
+
+    def statistics(self) -> Statistics:
+        """Return what has been done so far."""
+        ...
+
+
+class Grave(Protocol):
+    """One lane's dead letters."""
+
+    def bytes_used(self) -> int:
+        """Return what they take up on disk."""
+        ...
+
+
+class Spool(Protocol):
+    """Every lane's files."""
+
+    def statistics(self) -> Mapping[Lane, LaneStatistics]:
+        """Tell every figure, by lane."""
+        ...
+
+
+class Keyring(Protocol):
+    """Every issuer's keys."""
+
+    def statistics(self) -> Iterable[KeyStatistics]:
+        """Tell how they are."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)  # a registry tells its collectors apart by identity
+class Figures(Collector):
+    """Reads every part's numbers when somebody asks. Loop thread.
+
+    Attributes:
+        clock: For ages.
+        meters: What the doors count.
+        spool: What waits on disk.
+        forwarders: What went on to the origin, by lane.
+        graves: Dead letters, by lane.
+        recall: How much is remembered.
+        quotas: How many keys are limited.
+        tokens: How many are remembered.
+        keyring: How old keys are.
+    """
+
+    clock: Clock
+    meters: Meters
+    spool: Spool
+    forwarders: Mapping[Lane, Forwarder]
+    graves: Mapping[Lane, Grave]
+    recall: Recall
+    quotas: Quotas
+    tokens: TokenCache
+    keyring: Keyring
+
+    @override
+    def collect(self) -> Iterator[Metric]:
+        """Yield every metric there is, each lane in each, so that a zero is a zero."""
+        yield from self._doors()
+        yield from self._lanes()
+        yield from self._forwarding()
+        yield from self._tables()
+        yield from self._keys()
+
+    def _doors(self) -> Iterator[Metric]:
+        meters = self.meters
+        yield _counter(
+            "edge_events_received",
+            "Events judged, by lane; none: not readable that far.",
+            ("lane",),
+            (((lane,), meters.received[lane]) for lane in (*Lane, "none")),
+        )
+        yield _counter(
+            "edge_events",
+            "Events by what became of them; they add up to those received.",
+            ("outcome", "reason", "lane"),
+            (((t.outcome, t.reason, t.lane), count) for t, count in meters.outcomes.items()),
+        )
+        yield _counter(
+            "edge_requests_refused",
+            "Requests refused whole, by code, or http_<status> where there is none.",
+            ("reason",),
+            (((reason,), count) for reason, count in meters.requests_refused.items()),
+        )
+        yield _histogram(
+            "edge_verdict_seconds",
+            "From a request's head to its answer.",
+            meters.verdict_seconds,
+        )
+        yield _histogram(
+            "edge_loop_lag_seconds", "How late the event loop wakes.", meters.loop_lag_seconds
+        )
+
+    def _lanes(self) -> Iterator[Metric]:
+        statistics = self.spool.statistics()
+        for name, text, attribute in (
+            (
+                "edge_late_durable",
+                "Events refused as overdue that became durable later.",
+                "late_durable",
+            ),
+            (
+                "edge_quarantined",
+                "Damaged frames passed by the cursor; each is in dead/.",
+                "quarantined",
+            ),
+            (
+                "edge_failed_syncs",
+                "Commits and segments that could not be written or synced.",
+                "failed_syncs",
+            ),
+        ):
+            rows = (((lane,), getattr(s, attribute)) for lane, s in statistics.items())
+            yield _counter(name, text, ("lane",), rows)
+        yield _gauge(
+            "edge_spool_records_at_start",
+            "Records that waited when the process started.",
+            ("lane",),
+            (((lane,), s.records_at_start) for lane, s in statistics.items()),
+        )
+        yield _gauge(
+            "edge_spool_records",
+            "Records on disk that wait for the origin.",
+            ("lane",),
+            (((lane,), s.holdings.records_waiting) for lane, s in statistics.items()),
+        )
+        yield _gauge("edge_spool_bytes", "Bytes on disk.", ("lane", "state"), self._bytes())
+        yield _gauge(
+            "edge_spool_oldest_seconds",
+            "Age of the oldest record that waits; 0 when none does.",
+            ("lane",),
+            (
+                ((lane,), self._age_s(s.holdings.oldest_waiting_ms))
+                for lane, s in statistics.items()
+            ),
+        )
+        sync = HistogramMetricFamily(
+            "edge_sync_seconds", "Writing and syncing one group commit.", labels=("lane",)
+        )
+        for lane, s in statistics.items():
+            sync.add_metric((lane,), s.sync_seconds.buckets(), s.sync_seconds.sum_s)
+        yield sync
+
+    def _bytes(self) -> Iterator[tuple[tuple[str, str], float]]:
+        for lane, s in self.spool.statistics().items():
+            yield (lane, "waiting"), s.holdings.bytes_waiting
+            yield (lane, "retained"), s.holdings.bytes_retained
+            yield (lane, "dead"), self.graves[lane].bytes_used()
+
+    def _forwarding(self) -> Iterator[Metric]:
+        statistics = {lane: f.statistics() for lane, f in self.forwarders.items()}
+        for name, text, attribute in (
+            ("edge_forwarded", "Records the origin has acknowledged.", "forwarded"),
+            ("edge_dead", "Records the origin refused for good; each is in dead/.", "dead"),
+            ("edge_forward_failures", "Tries to forward that failed.", "failures"),
+        ):
+            rows = (((lane,), getattr(s, attribute)) for lane, s in statistics.items())
+            yield _counter(name, text, ("lane",), rows)
+
+    def _tables(self) -> Iterator[Metric]:
+        memory, now = self.recall.statistics(), self.clock.now()
+        yield _gauge(
+            "edge_dedupe_reach_seconds",
+            "For how long back everything accepted is known again.",
+            ("lane",),
+            (((lane,), self.recall.reach_s(lane, now)) for lane in Lane),
+        )
+        yield _gauge(
+            "edge_dedupe_entries",
+            "Ids and business keys remembered.",
+            ("lane",),
+            (((lane,), count) for lane, count in memory.entries.items()),
+        )
+        yield _gauge(
+            "edge_sessions", "Session windows remembered.", (), [((), memory.sessions)]
+        )
+        yield _gauge("edge_tokens", "Verified tokens remembered.", (), [((), len(self.tokens))])
+        quotas = self.quotas.statistics()
+        yield _gauge(
+            "edge_quota_keys",
+            "Keys that a quota remembers.",
+            ("quota",),
+            (((name,), keys) for name, (keys, _) in quotas.items()),
+        )
+        yield _counter(
+            "edge_quota_keys_forgotten",
+            "Keys forgotten before their bucket had drained, because the table was full.",
+            ("quota",),
+            (((name,), forgotten) for name, (_, forgotten) in quotas.items()),
+        )
+
+    def _keys(self) -> Iterator[Metric]:
+        issuers = list(self.keyring.statistics())
+        yield _gauge(
+            "edge_keys",
+            "Usable keys of an issuer.",
+            ("issuer",),
+            (((s.issuer,), 0 if s.is_stale else s.keys) for s in issuers),
+        )
+        yield _gauge(
+            "edge_keys_age_seconds",
+            "Since an issuer's keys were last found good; absent if never.",
+            ("issuer",),
+            (((s.issuer,), s.age_s) for s in issuers if s.age_s is not None),
+        )
+
+    def _age_s(self, accepted_ms: int | None) -> float:
+        if accepted_ms is None:
+            return 0
+        return max(0, self.clock.now().unix_ns // NS_PER_MS - accepted_ms) / _MS_PER_S
+
+
+def _counter(name: str, text: str, labels: tuple[str, ...], rows: Rows) -> Metric:
+    family = CounterMetricFamily(name, text, labels=labels)
+    for values, count in rows:
+        family.add_metric(values, count)
+    return family
+
+
+def _gauge(name: str, text: str, labels: tuple[str, ...], rows: Rows) -> Metric:
+    family = GaugeMetricFamily(name, text, labels=labels)
+    for values, value in rows:
+        family.add_metric(values, value)
+    return family
+
+
+def _histogram(name: str, text: str, histogram: Histogram) -> Metric:
+    family = HistogramMetricFamily(name, text)
+    family.add_metric((), histogram.buckets(), histogram.sum_s)
+    return family

@@ -1,0 +1,163 @@
+"""The life of the process, from its first socket to its last record."""
+
+import asyncio
+import logging
+import signal
+import socket
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import orjson
+from starlette.types import ASGIApp
+
+from edge.config import Node
+from edge.core.instant import NS_PER_S
+from edge.core.recall import Recall
+from edge.shell.clock import Clock
+from edge.shell.commit import Commit
+from edge.shell.life import Life
+from edge.shell.listen import Server, address
+from edge.shell.meters import Histogram
+from edge.shell.spool import Spool
+
+log: Final = logging.getLogger("edge.server")
+
+LAG_INTERVAL_S: Final = 0.1
+"""How often the loop's lag is measured: ten samples a second cost nothing and miss no stall
+that a client would notice."""
+
+RETENTION_INTERVAL_S: Final = 1.0
+"""How often recall learns what retention deleted: the reach is told in seconds."""
+
+
+class Forwarder(Protocol):
+    """Carries one lane to the origin, in a thread of its own."""
+
+    def start(self) -> None:
+        """Begin."""
+        ...
+
+    def stop(self, drain_s: float) -> None:
+        """Go on until all is forwarded or *drain_s* is over, then end; blocking."""
+        ...
+
+
+class Keyring(Protocol):
+    """Keeps the issuers' keys fresh."""
+
+    async def start(self) -> None:
+        """Try every source once."""
+        ...
+
+    async def run(self) -> None:
+        """Refresh for ever."""
+        ...
+
+    def reload(self) -> None:
+        """Read every source again now."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """One process, wired and not yet running.
+
+    Attributes:
+        node: How it leaves.
+        front: The public application.
+        admin: The operators' application.
+        spool: Open, recovered, its writers not started.
+        recall: Rebuilt from the spool.
+        forwarders: One per lane, not started.
+        keyring: Nothing fetched yet.
+        life: Told when the process leaves.
+        loop_lag: Where the loop's lag is counted.
+        clock: Both clocks.
+    """
+
+    node: Node
+    front: ASGIApp
+    admin: ASGIApp
+    spool: Spool
+    recall: Recall
+    forwarders: Sequence[Forwarder]
+    keyring: Keyring
+    life: Life
+    loop_lag: Histogram
+    clock: Clock
+
+    async def live(self, public: socket.socket, private: socket.socket) -> None:
+        """Serve until SIGTERM or SIGINT, then leave in order.
+
+        On return nothing accepted is lost: it is forwarded, or safe in the spool.
+
+        Args:
+            public: Listening, for game clients and services.
+            private: Listening, for operators.
+        """
+        leave = self._watch_signals()
+        self.spool.start(asyncio.get_running_loop(), self._settle)
+        for forwarder in self.forwarders:
+            forwarder.start()
+        front = Server(self.front, grace_s=self.node.drain_s)
+        admin = Server(self.admin, grace_s=1)
+        await self.keyring.start()
+        async with asyncio.TaskGroup() as tasks:
+            background = [
+                tasks.create_task(self.keyring.run()),
+                tasks.create_task(self._measure_lag()),
+            ]
+            served = tasks.create_task(front.serve([public]))
+            administered = tasks.create_task(admin.serve([private]))
+            announce(public, private)
+            await leave.wait()
+            await self._leave(front, served)
+            for task in background:
+                task.cancel()
+            admin.should_exit = True
+            await administered
+
+    async def _leave(self, front: Server, served: Awaitable[None]) -> None:
+        log.info("leaving")
+        self.life.leave()
+        await asyncio.sleep(self.node.settle_s)
+        deadline_ns = self.clock.now().steady_ns + self.node.drain_s * NS_PER_S
+        self.life.drain()
+        front.should_exit = True
+        await served
+        await asyncio.to_thread(self.spool.flush)
+        left_s = max(0, deadline_ns - self.clock.now().steady_ns) / NS_PER_S
+        stops = [asyncio.to_thread(forwarder.stop, left_s) for forwarder in self.forwarders]
+        await asyncio.gather(*stops)
+        await asyncio.to_thread(self.spool.close)
+        log.info("left")
+
+    def _settle(self, commit: Commit, held: bool) -> None:  # noqa: FBT001  # the spool's callback
+        self.recall.settle(commit, held=held)
+
+    def _watch_signals(self) -> asyncio.Event:
+        loop, leave = asyncio.get_running_loop(), asyncio.Event()
+        actions: dict[signal.Signals, Callable[[], None]] = {
+            signal.SIGTERM: leave.set,
+            signal.SIGINT: leave.set,
+            signal.SIGHUP: self.keyring.reload,
+        }
+        for number, action in actions.items():
+            loop.add_signal_handler(number, action)
+        return leave
+
+    async def _measure_lag(self) -> None:
+        while True:
+            before_ns = self.clock.now().steady_ns
+            await asyncio.sleep(LAG_INTERVAL_S)
+            late_ns = self.clock.now().steady_ns - before_ns - round(LAG_INTERVAL_S * NS_PER_S)
+            self.loop_lag.observe(max(0, late_ns))
+
+
+def announce(public: socket.socket, private: socket.socket) -> None:
+    """Tell on standard output where we listen: one line, once, for whoever started us."""
+    line = {"event": "listening", "public": address(public), "admin": address(private)}
+    sys.stdout.buffer.write(orjson.dumps(line) + b"\n")
+    sys.stdout.buffer.flush()

@@ -1,0 +1,213 @@
+"""What every origin promises, whatever it is made of; a new kind joins by one row of ``RIGS``."""
+
+import threading
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+from origin_client.log_layout import CONTENT_TYPE
+from origin_client.open import Reader, open_origin, open_reader
+from origin_client.origin import Origin, OriginUnavailable, Outgoing, Record, Refusal
+
+TOPIC = "edge.bet.v1"
+KEYS = ("player-0001", "player-0002", "spieler-ü-赌", "p" * 64, "0")
+
+
+class Rig(Protocol):
+    """One kind of origin, with somewhere to keep its records."""
+
+    def open(self) -> Origin:
+        """Open it to publish; closed first if it was open."""
+        ...
+
+    def reader(self) -> Reader:
+        """Open it to read."""
+        ...
+
+
+@dataclass
+class LogRig:
+    """``log:`` in a directory of the test's own."""
+
+    path: Path
+
+    def open(self) -> Origin:
+        """Open it to publish."""
+        return open_origin(f"log:{self.path}", {})
+
+    def reader(self) -> Reader:
+        """Open it to read."""
+        return open_reader(f"log:{self.path}")
+
+
+RIGS = {"log": LogRig}
+
+
+@pytest.fixture(params=RIGS)
+def rig(request: pytest.FixtureRequest, tmp_path: Path) -> Rig:
+    """Every kind, one after the other."""
+    kind: str = request.param
+    return RIGS[kind](tmp_path / "origin")
+
+
+def outgoing(number: int, key: str = KEYS[0]) -> Outgoing:
+    return Outgoing(key.encode(), b'{"specversion":"1.0","edgeseq":"%d"}' % number)
+
+
+def spread(count: int) -> list[Outgoing]:
+    return [outgoing(number, KEYS[number % len(KEYS)]) for number in range(count)]
+
+
+def everything(rig: Rig, topic: str = TOPIC) -> list[Record]:
+    reader = rig.reader()
+    try:
+        return list(reader.subscribe(topic, {}))
+    finally:
+        reader.close()
+
+
+def values(records: list[Record], key: str) -> list[bytes]:
+    return [record.value for record in records if record.key == key]
+
+
+def test_what_was_published_is_there_after_reopening(rig: Rig) -> None:
+    origin = rig.open()
+    assert origin.publish(TOPIC, spread(100)) == []
+    origin.close()
+    origin = rig.open()
+    assert origin.publish(TOPIC, [outgoing(100)]) == []
+    origin.close()
+
+    assert sorted(record.value for record in everything(rig)) == sorted(
+        record.value for record in [*spread(100), outgoing(100)]
+    )
+
+
+def test_the_records_of_one_key_keep_their_order_and_their_partition(rig: Rig) -> None:
+    origin = rig.open()
+    for start in range(0, 300, 100):
+        origin.publish(TOPIC, spread(300)[start : start + 100])
+    origin.close()
+
+    records = everything(rig)
+
+    for place, key in enumerate(KEYS):
+        assert values(records, key) == [each.value for each in spread(300)[place :: len(KEYS)]]
+        assert len({record.partition for record in records if record.key == key}) == 1
+
+
+def test_a_partition_counts_its_records_from_0_without_a_gap(rig: Rig) -> None:
+    origin = rig.open()
+    origin.publish(TOPIC, spread(50))
+    origin.publish(TOPIC, spread(50))
+    origin.close()
+
+    records = everything(rig)
+
+    for number in {record.partition for record in records}:
+        offsets = [record.offset for record in records if record.partition == number]
+        assert offsets == list(range(len(offsets)))
+
+
+def test_a_record_says_what_its_value_is(rig: Rig) -> None:
+    origin = rig.open()
+    origin.publish(TOPIC, [outgoing(1, KEYS[2])])
+    origin.close()
+
+    (record,) = everything(rig)
+
+    assert (record.topic, record.key, record.value) == (TOPIC, KEYS[2], outgoing(1).value)
+    assert record.headers == {"content-type": CONTENT_TYPE}
+
+
+def test_a_refused_record_is_named_by_its_place_and_its_neighbours_are_kept(rig: Rig) -> None:
+    origin = rig.open()
+    batch = spread(10)
+    batch[3] = Outgoing(b"player-0001", b"\xff")
+
+    (refusal,) = origin.publish(TOPIC, batch)
+    origin.close()
+
+    assert refusal == Refusal(3, refusal.reason)
+    assert refusal.reason
+    assert len(everything(rig)) == 9
+
+
+def test_a_topic_nobody_wrote_to_is_empty(rig: Rig) -> None:
+    rig.open().close()
+
+    assert everything(rig, "edge.nobody.v1") == []
+
+
+def test_reading_begins_where_it_is_told_to(rig: Rig) -> None:
+    origin = rig.open()
+    origin.publish(TOPIC, spread(100))
+    origin.close()
+    read = everything(rig)
+    position = {record.partition: record.offset for record in read}  # the last of each
+
+    reader = rig.reader()
+    again = list(reader.subscribe(TOPIC, position))
+    beyond = list(
+        reader.subscribe(TOPIC, {each: offset + 1 for each, offset in position.items()})
+    )
+    reader.close()
+
+    assert {(record.partition, record.offset) for record in again} == set(position.items())
+    assert beyond == []
+
+
+def test_a_follower_sees_what_is_published_later(rig: Rig) -> None:
+    origin = rig.open()
+    origin.publish(TOPIC, [outgoing(1)])
+    reader = rig.reader()
+    followed = reader.subscribe(TOPIC, {}, follow=True)
+    first = next(followed)
+    late = threading.Timer(0.05, origin.publish, (TOPIC, [outgoing(2), outgoing(3)]))
+    late.start()
+
+    rest = list(islice(followed, 2))
+
+    late.join()
+    reader.close()
+    assert [record.value for record in (first, *rest)] == [outgoing(n).value for n in (1, 2, 3)]
+    assert list(followed) == []
+    origin.close()
+
+
+def test_closing_ends_a_publish_in_another_thread(rig: Rig) -> None:
+    origin = rig.open()
+    publishes = threading.Event()
+    ended: list[OriginUnavailable] = []
+
+    def publish_for_ever() -> None:
+        try:
+            while True:
+                origin.publish(TOPIC, spread(100))
+                publishes.set()
+        except OriginUnavailable as error:
+            ended.append(error)
+
+    publisher = threading.Thread(target=publish_for_ever)
+    publisher.start()
+    publishes.wait()
+
+    origin.close()
+    publisher.join()
+
+    assert len(ended) == 1
+    assert origin.health() is not None
+
+
+def test_a_closed_origin_takes_nothing_and_may_be_closed_again(rig: Rig) -> None:
+    origin = rig.open()
+    assert origin.health() is None
+    origin.close()
+    origin.close()
+
+    with pytest.raises(OriginUnavailable):
+        origin.publish(TOPIC, [outgoing(1)])
+    assert everything(rig) == []

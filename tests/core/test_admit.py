@@ -1,0 +1,273 @@
+"""The stages run in the order that protects us, and one bad event costs nobody else anything."""
+
+import itertools
+import uuid
+from typing import Any
+
+import msgspec
+import pytest
+from typing_extensions import override
+
+from edge.core.admit import Interrupted, RawRequest, admit, greet
+from edge.core.decode import Shape
+from edge.core.instant import NS_PER_S, Instant
+from edge.core.lane import Lane
+from edge.core.limit import Quota
+from edge.core.record import Record
+from edge.core.reject import Reason, Reject
+from edge.core.verdict import Outcome, Verdict
+from tests.core.catalogue.examples import example
+from tests.fakes import (
+    BRAND,
+    JURISDICTION,
+    NOW,
+    PLAYER,
+    SESSION,
+    bearer,
+    later,
+    player_token,
+    service_token,
+)
+from tests.house import FakeCommit, FakeSpool, house
+
+NUMBERS = itertools.count(1)
+
+
+def spin(**attributes: object) -> dict[str, Any]:
+    """A new spin of the token's player, sent just now."""
+    number = next(NUMBERS)
+    event = example("game.spin.requested")
+    event |= {
+        "id": str(uuid.UUID(int=number)),
+        "subject": PLAYER,
+        "session": SESSION,
+        "seq": number,
+        "time": "2026-02-14T20:00:00Z",
+    }
+    event["data"]["request_id"] = f"r-{number}"
+    event.pop("brand", None)
+    event.pop("jurisdiction", None)
+    return event | attributes
+
+
+def stake(**attributes: object) -> dict[str, Any]:
+    """A new fact of a game server, a day old."""
+    number = next(NUMBERS)
+    event = example("bet.round.staked")
+    event |= {"id": str(uuid.UUID(int=number)), "time": "2026-02-13T20:00:00Z"}
+    event["data"]["transaction_id"] = f"t-{number}"
+    return event | {"brand": BRAND, "jurisdiction": JURISDICTION} | attributes
+
+
+def batch(*events: object, token: str | None = None) -> RawRequest:
+    """A request of a player, or of whoever has *token*."""
+    body = msgspec.json.encode(events)
+    return RawRequest(bearer(token or player_token()), Shape.EITHER, body)
+
+
+def told(verdicts: list[Verdict]) -> list[str]:
+    """Each verdict in a word: its outcome, or why it was refused and where."""
+    return [
+        v.outcome.value
+        if v.reject is None
+        else f"{v.reject.reason.code} {v.reject.pointer or ''}".rstrip()
+        for v in verdicts
+    ]
+
+
+@pytest.fixture
+def spool() -> FakeSpool:
+    """An empty spool."""
+    return FakeSpool()
+
+
+def test_a_good_event_is_sealed_and_waits_for_its_lanes_sync(spool: FakeSpool) -> None:
+    event = spin()
+
+    verdicts = admit(batch(event), house(spool), NOW)
+
+    assert verdicts == [
+        Verdict(Outcome.ACCEPTED, Lane.GAME, event["id"], spool.commits[Lane.GAME])
+    ]
+    [record] = spool.records[Lane.GAME]
+    envelope = msgspec.json.decode(record.envelope)
+    assert (envelope["id"], envelope["brand"]) == (event["id"], BRAND)
+
+
+def test_nothing_is_parsed_for_a_stranger(spool: FakeSpool) -> None:
+    with pytest.raises(Reject) as refused:
+        admit(RawRequest([], Shape.EITHER, b"{not json"), house(spool), NOW)
+    assert refused.value.reason is Reason.TOKEN_MISSING
+
+
+def test_nothing_is_parsed_for_a_token_that_may_write_nothing(spool: FakeSpool) -> None:
+    reader = bearer(player_token(scope="stream:read"))
+
+    assert greet(reader, house(spool), NOW).subject == PLAYER
+    with pytest.raises(Reject) as refused:
+        admit(RawRequest(reader, Shape.EITHER, b"{not json"), house(spool), NOW)
+    assert refused.value.reason is Reason.SCOPE_MISSING
+
+
+def test_the_token_is_judged_at_the_instant_of_the_complete_body(spool: FakeSpool) -> None:
+    request = batch(spin(), token=player_token())
+
+    greet(request.authorization, house(spool), NOW)
+    with pytest.raises(Reject) as refused:
+        admit(request, house(spool), later(3630))
+    assert refused.value.reason is Reason.TOKEN_EXPIRED
+
+
+def test_one_bad_event_costs_its_neighbours_nothing(spool: FakeSpool) -> None:
+    other = spin(subject="player-0002")
+    events = [spin(), {**spin(), "type": "no.such.type"}, other, spin()]
+
+    verdicts = admit(batch(*events), house(spool), NOW)
+
+    assert told(verdicts) == [
+        "accepted",
+        "unknown_type /type",
+        "subject_mismatch /subject",
+        "accepted",
+    ]
+    assert [v.lane for v in verdicts] == [Lane.GAME, None, Lane.GAME, Lane.GAME]
+    assert len(spool.records[Lane.GAME]) == 2
+
+
+def test_a_malformed_body_costs_nothing(spool: FakeSpool) -> None:
+    one = Quota(name="player", quota=1, window_s=60, burst=1)
+    inside = house(spool, one)
+
+    with pytest.raises(Reject):
+        admit(RawRequest(bearer(player_token()), Shape.EITHER, b"[1,"), inside, NOW)
+
+    assert told(admit(batch(spin()), inside, NOW)) == ["accepted"]
+
+
+def test_a_second_copy_in_the_same_batch_joins_the_firsts_sync(spool: FakeSpool) -> None:
+    event = spin()
+
+    first, second = admit(batch(event, event), house(spool), NOW)
+
+    assert (second.outcome, second.commit) == (Outcome.DUPLICATE, first.commit)
+    assert len(spool.records[Lane.GAME]) == 1
+
+
+def test_a_retry_of_a_durable_event_is_a_duplicate_whatever_limits_and_clocks_say(
+    spool: FakeSpool,
+) -> None:
+    one = Quota(name="player", quota=1, window_s=60, burst=1)
+    inside, event = house(spool, one), spin()
+    admit(batch(event), inside, NOW)
+    inside.recall.settle(spool.next_commit(Lane.GAME), held=True)
+
+    verdicts = admit(batch(event, spin()), inside, Instant(NOW.unix_ns + 600 * NS_PER_S, 0))
+
+    assert verdicts[0] == Verdict(Outcome.DUPLICATE, Lane.GAME, event["id"])
+    assert told(verdicts)[1] == "rate_exceeded"
+
+
+def test_after_a_failed_sync_the_same_event_is_judged_anew(spool: FakeSpool) -> None:
+    inside, event = house(spool), spin()
+    admit(batch(event), inside, NOW)
+    inside.recall.settle(spool.next_commit(Lane.GAME), held=False)
+
+    assert told(admit(batch(event), inside, NOW)) == ["accepted"]
+
+
+def test_a_refusal_consumes_neither_id_nor_key_nor_number(spool: FakeSpool) -> None:
+    inside, event = house(spool), spin()
+    spool.refuses[Lane.GAME] = Reject(Reason.LANE_FULL, retry_after_ns=1)
+
+    assert told(admit(batch(event), inside, NOW)) == ["lane_full"]
+
+    spool.refuses.clear()
+    assert told(admit(batch(event), inside, NOW)) == ["accepted"]
+
+
+def test_a_full_lane_refuses_its_own_events_only(spool: FakeSpool) -> None:
+    spool.refuses[Lane.BET] = Reject(Reason.LANE_FULL, retry_after_ns=1)
+    game = {**example("game.session.opened"), "brand": BRAND, "jurisdiction": JURISDICTION}
+
+    verdicts = admit(batch(stake(), game, token=service_token()), house(spool), NOW)
+
+    assert told(verdicts) == ["lane_full", "accepted"]
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        pytest.param({"type": "no.such.type"}, id="decode"),
+        pytest.param({"subject": "player-0002"}, id="authorise"),
+        pytest.param({"id": "00000000-0000-0000-0000-000000000000"}, id="recall"),
+    ],
+)
+def test_probing_costs_one_event_each(spool: FakeSpool, bad: dict[str, object]) -> None:
+    two = Quota(name="player", quota=2, window_s=60, burst=3)
+    inside = house(spool, two)
+    first = spin(id="00000000-0000-0000-0000-000000000000")
+    admit(batch(first), inside, NOW)
+
+    verdicts = admit(batch(spin(**bad), spin(), spin()), inside, NOW)
+
+    assert told(verdicts)[1:] == ["accepted", "rate_exceeded"]
+
+
+def test_a_batch_above_the_burst_is_cut_and_not_refused_whole(spool: FakeSpool) -> None:
+    two = Quota(name="player", quota=2, window_s=60, burst=2)
+
+    verdicts = admit(batch(spin(), spin(), spin()), house(spool, two), NOW)
+
+    assert told(verdicts) == ["accepted", "accepted", "rate_exceeded"]
+    assert verdicts[2].reject is not None
+    assert verdicts[2].reject.retry_after_ns == 30 * NS_PER_S
+
+
+def test_an_event_with_a_wrong_clock_is_refused_after_it_paid(spool: FakeSpool) -> None:
+    one = Quota(name="player", quota=1, window_s=60, burst=1)
+
+    verdicts = admit(batch(spin(time="2026-02-14T19:00:00Z"), spin()), house(spool, one), NOW)
+
+    assert told(verdicts) == ["clock_skew /time", "rate_exceeded"]
+
+
+def test_an_early_fact_and_a_gap_are_accepted_and_flagged(spool: FakeSpool) -> None:
+    inside = house(spool)
+    early = stake(time="2026-02-14T21:00:00Z")
+
+    admit(batch(early, token=service_token()), inside, NOW)
+    admit(batch(spin(seq=40), spin(seq=39)), inside, NOW)
+
+    records = spool.records[Lane.BET] + spool.records[Lane.GAME]
+    flags = [msgspec.json.decode(record.envelope)["flags"] for record in records]
+    assert flags == ["clock_skew", "seq_gap", "late"]
+
+
+def test_a_brand_quota_counts_players_and_services_alike(spool: FakeSpool) -> None:
+    brand = Quota(name="brand", quota=1, window_s=60, burst=1)
+    inside = house(spool, brand)
+
+    assert told(admit(batch(spin()), inside, NOW)) == ["accepted"]
+    assert told(admit(batch(stake(), token=service_token()), inside, NOW)) == ["rate_exceeded"]
+    elsewhere = batch(stake(brand="borealis"), token=service_token())
+    assert told(admit(elsewhere, inside, NOW)) == ["accepted"]
+
+
+class BuggySpool(FakeSpool):
+    """Takes one record, then meets a bug."""
+
+    @override
+    def append(self, lane: Lane, record: Record) -> FakeCommit:
+        if self.records[lane]:
+            raise ZeroDivisionError
+        return super().append(lane, record)
+
+
+def test_a_bug_tells_what_stands_before_it() -> None:
+    spool = BuggySpool()
+
+    with pytest.raises(Interrupted) as bug:
+        admit(batch(spin(), spin(), spin()), house(spool), NOW)
+
+    assert told(bug.value.verdicts) == ["accepted"]
+    assert isinstance(bug.value.__cause__, ZeroDivisionError)

@@ -1,0 +1,53 @@
+"""Answers have fixed words: complete, one per reason, and silent about the input."""
+
+from http import HTTPStatus
+
+import msgspec
+import pytest
+
+from edge.core.answer import WORDS, Refused, Verdicts, problem, protocol_problem
+from edge.core.reject import Reason
+
+
+@pytest.mark.parametrize("reason", Reason, ids=lambda reason: reason.code)
+def test_every_reason_has_words_of_its_own(reason: Reason) -> None:
+    title, detail = WORDS[reason]
+
+    assert [words.title for words in WORDS.values()].count(title) == 1
+    assert not title.endswith(".")
+    assert detail.endswith(".")
+
+
+def test_a_problem_names_its_code_twice() -> None:
+    answer = problem(Reason.BATCH_TOO_LARGE, "r-1")
+
+    assert msgspec.to_builtins(answer) == {
+        "type": "urn:edge:problem:batch_too_large",
+        "title": "Too many events",
+        "status": 413,
+        "detail": "Send fewer events per request; /openapi.json states the limit.",
+        "instance": "r-1",
+        "code": "batch_too_large",
+    }
+
+
+def test_a_protocol_problem_has_no_code() -> None:
+    answer = protocol_problem(HTTPStatus.NOT_FOUND, "See /openapi.json.", "r-2")
+
+    assert msgspec.json.encode(answer) == (
+        b'{"type":"about:blank","title":"Not Found","status":404,'
+        b'"detail":"See /openapi.json.","instance":"r-2"}'
+    )
+
+
+def test_the_verdict_document_keeps_empty_members() -> None:
+    refused = Refused(
+        index=7, id=None, code="schema_violation", pointer="/data", retryable=False
+    )
+    answer = Verdicts(accepted=48, duplicate=1, refused=[refused], retry_after_ms=None)
+
+    assert msgspec.json.encode(answer) == (
+        b'{"accepted":48,"duplicate":1,"refused":[{"index":7,"id":null,'
+        b'"code":"schema_violation","pointer":"/data","retryable":false}],'
+        b'"retry_after_ms":null}'
+    )

@@ -1,0 +1,109 @@
+"""What is sealed says what the sender said, who let it in, and when; and nothing else."""
+
+import msgspec
+import pytest
+
+from edge.core.decode import Shape, decode
+from edge.core.event import Event
+from edge.core.instant import Instant
+from edge.core.lane import Lane
+from edge.core.principal import Kind, Principal
+from edge.core.record import Footprint
+from edge.core.seal import Sealer, rfc3339
+from tests.core.catalogue.examples import PLAYER, SESSION, TIME, example
+
+PRINCIPAL = Principal(
+    kind=Kind.PLAYER,
+    subject=PLAYER,
+    client_id="web",
+    session=SESSION,
+    brand="aurora",
+    jurisdiction="GB",
+    expires_unix_s=0,
+)
+FOOTPRINT = Footprint(1, 2, 3)
+DATA = b'{"a":1}'
+NOW = Instant(unix_ns=1_785_528_001_234_567_890, steady_ns=0)
+
+
+def event(type_: str, **attributes: object) -> Event:
+    """A decoded example with other *attributes*."""
+    body = msgspec.json.encode(example(type_) | attributes)
+    arrival = decode(body, Shape.OBJECT)[0]
+    assert isinstance(arrival, Event)
+    return arrival
+
+
+def test_a_client_event_carries_its_tokens_brand_and_what_the_edge_knows() -> None:
+    spin = event("game.spin.requested", seq=7, traceparent=None)
+    sealer = Sealer("mt-1", "eu-mt")
+
+    record = sealer.seal(spin, PRINCIPAL, FOOTPRINT, DATA, ["seq_gap", "late"], NOW)
+
+    assert (record.key, record.accepted_ms) == (PLAYER.encode(), 1_785_528_001_234)
+    assert record.footprint is FOOTPRINT
+    assert msgspec.json.decode(record.envelope) == {
+        "specversion": "1.0",
+        "id": spin.wire.id,
+        "source": spin.wire.source,
+        "type": "game.spin.requested",
+        "time": TIME,
+        "subject": PLAYER,
+        "dataschema": "urn:edge:schema:game.spin.requested:1.0",
+        "brand": "aurora",
+        "jurisdiction": "GB",
+        "session": SESSION,
+        "seq": 7,
+        "edgenode": "mt-1",
+        "edgeregion": "eu-mt",
+        "edgetime": "2026-07-31T20:00:01.234Z",
+        "authority": "intent",
+        "flags": "late,seq_gap",
+        "data": {"a": 1},
+    }
+
+
+def test_a_fact_keeps_its_own_brand_and_has_no_number() -> None:
+    fact = event("bet.round.staked", brand="borealis", jurisdiction="MT")
+
+    record = Sealer("n", "r").seal(fact, PRINCIPAL, FOOTPRINT, DATA, [], NOW)
+
+    envelope = msgspec.json.decode(record.envelope)
+    assert (envelope["brand"], envelope["jurisdiction"]) == ("borealis", "MT")
+    assert {"seq", "flags"}.isdisjoint(envelope)
+
+
+def test_telemetry_is_keyed_by_its_session() -> None:
+    snapshot = event("telemetry.device.snapshot")
+
+    record = Sealer("n", "r").seal(snapshot, PRINCIPAL, FOOTPRINT, DATA, [], NOW)
+
+    assert record.key == SESSION.encode()
+
+
+def test_a_lanes_edgetime_never_runs_backwards_and_other_lanes_do_not_care() -> None:
+    sealer = Sealer("n", "r")
+    earlier = Instant(unix_ns=NOW.unix_ns - 5_000_000_000, steady_ns=1)
+    staked, spin = event("bet.round.staked"), event("game.spin.requested")
+
+    sealed = [
+        sealer.seal(each, PRINCIPAL, FOOTPRINT, DATA, [], now).accepted_ms
+        for each, now in ((staked, NOW), (staked, earlier), (spin, earlier))
+    ]
+
+    assert staked.spec.lane is Lane.BET
+    assert sealed == [1_785_528_001_234, 1_785_528_001_234, 1_785_527_996_234]
+
+
+@pytest.mark.parametrize(
+    ("unix_ms", "text"),
+    [
+        (0, "1970-01-01T00:00:00.000Z"),
+        (999, "1970-01-01T00:00:00.999Z"),
+        (-1, "1969-12-31T23:59:59.999Z"),
+        (253_402_300_799_999, "9999-12-31T23:59:59.999Z"),
+        (-62_135_596_800_000, "0001-01-01T00:00:00.000Z"),
+    ],
+)
+def test_a_time_is_written_in_utc_with_three_digits(unix_ms: int, text: str) -> None:
+    assert rfc3339(unix_ms) == text

@@ -1,0 +1,122 @@
+"""Every event of a batch ends exactly one way, and the answer says which."""
+
+from dataclasses import dataclass
+from itertools import product
+
+import pytest
+
+from edge.core.answer import Refused, Verdicts
+from edge.core.lane import Lane
+from edge.core.reject import Reason, Reject
+from edge.core.verdict import LANE_FAILED_RETRY_NS, Outcome, Tally, Verdict, conclude
+
+
+@dataclass(frozen=True, eq=False)
+class FakeCommit:
+    """A sync, known by identity."""
+
+    lane: Lane = Lane.BET
+
+
+HELD, LOST = FakeCommit(), FakeCommit()
+LOST_SET = frozenset({LOST})
+
+
+def accepted(commit: FakeCommit = HELD) -> Verdict:
+    """An event that waits for *commit*."""
+    return Verdict(Outcome.ACCEPTED, Lane.BET, "i", commit)
+
+
+def refused(reason: Reason, retry_after_ns: int | None = None) -> Verdict:
+    """An event turned away."""
+    reject = Reject(reason, pointer="/data", retry_after_ns=retry_after_ns)
+    return Verdict(Outcome.REFUSED, Lane.BET, "i", None, reject)
+
+
+DUPLICATE = Verdict(Outcome.DUPLICATE, Lane.BET, "i")
+
+
+def test_an_empty_batch_is_answered_with_zeros() -> None:
+    conclusion = conclude([], LOST_SET)
+
+    assert conclusion.status == 202
+    assert conclusion.verdicts == Verdicts(
+        accepted=0, duplicate=0, refused=[], retry_after_ms=None
+    )
+    assert conclusion.tallies == {}
+
+
+def test_what_waited_for_a_lost_sync_is_refused_and_may_be_sent_again() -> None:
+    joined = Verdict(Outcome.DUPLICATE, Lane.BET, "j", LOST)
+
+    conclusion = conclude([accepted(), accepted(LOST), joined, DUPLICATE], LOST_SET)
+
+    assert conclusion.verdicts == Verdicts(
+        accepted=1,
+        duplicate=1,
+        refused=[
+            Refused(index=index, id=name, code="lane_failed", pointer=None, retryable=True)
+            for index, name in ((1, "i"), (2, "j"))
+        ],
+        retry_after_ms=LANE_FAILED_RETRY_NS // 1_000_000,
+    )
+    assert conclusion.tallies == {
+        Tally(Outcome.ACCEPTED, "none", "bet"): 1,
+        Tally(Outcome.DUPLICATE, "none", "bet"): 1,
+        Tally(Outcome.REFUSED, "lane_failed", "bet"): 2,
+    }
+
+
+def test_an_event_of_no_readable_lane_is_counted_under_none() -> None:
+    unread = Verdict(Outcome.REFUSED, None, None, None, Reject(Reason.UNKNOWN_TYPE))
+
+    assert conclude([unread], LOST_SET).tallies == {
+        Tally(Outcome.REFUSED, "unknown_type", "none"): 1
+    }
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "status"),
+    [
+        pytest.param([accepted()], 202, id="accepted"),
+        pytest.param([DUPLICATE], 202, id="duplicate"),
+        pytest.param([accepted(), refused(Reason.PII_LEAK)], 202, id="anything kept"),
+        pytest.param([refused(Reason.RATE_EXCEEDED)], 429, id="one shared status"),
+        pytest.param([refused(Reason.LANE_FULL), accepted(LOST)], 503, id="shared 503"),
+        pytest.param(
+            [refused(Reason.PII_LEAK), refused(Reason.RATE_EXCEEDED)], 503, id="retry some"
+        ),
+        pytest.param(
+            [refused(Reason.PII_LEAK), refused(Reason.SCOPE_MISSING)], 422, id="retry none"
+        ),
+    ],
+)
+def test_the_status_is_the_kindest_truth(verdicts: list[Verdict], status: int) -> None:
+    assert conclude(verdicts, LOST_SET).status == status
+
+
+def test_the_longest_wait_is_told_rounded_up_to_a_ms() -> None:
+    verdicts = [refused(Reason.RATE_EXCEEDED, 5), refused(Reason.LANE_FULL, 2_000_001)]
+
+    conclusion = conclude(verdicts, LOST_SET)
+
+    assert conclusion.retry_after_ns == 2_000_001
+    assert conclusion.verdicts.retry_after_ms == 3
+
+
+def test_the_counts_add_up_whatever_happens() -> None:
+    """Exhaustive: every batch of four of the six kinds of verdict."""
+    kinds = [
+        accepted(),
+        accepted(LOST),
+        DUPLICATE,
+        Verdict(Outcome.DUPLICATE, Lane.GAME, "i", LOST),
+        refused(Reason.PII_LEAK),
+        refused(Reason.LANE_FULL),
+    ]
+    for batch in product(kinds, repeat=4):
+        conclusion = conclude(batch, LOST_SET)
+        told = conclusion.verdicts
+        assert told.accepted + told.duplicate + len(told.refused) == 4
+        assert sum(conclusion.tallies.values()) == 4
+        assert (conclusion.status == 202) == (told.accepted + told.duplicate > 0)

@@ -1,0 +1,95 @@
+"""The gateway as a process, played by stand-ins: what is read of it, and that it is reaped."""
+
+from pathlib import Path
+
+import pytest
+
+from edge.demo import gateway as house
+from edge.demo.gateway import Gateway, GatewayError, toml
+
+LISTENS = """\
+import json, signal, sys, time
+signal.signal(signal.SIGTERM, {answer})
+print(json.dumps({{"event": "listening", "public": "127.0.0.1:81", "admin": "127.0.0.1:82"}}))
+sys.stdout.flush()
+while True: time.sleep(1)
+"""
+
+
+def stand_in(room: Path, monkeypatch: pytest.MonkeyPatch, program: str) -> Gateway:
+    """A gateway whose ``python -m edge`` is *program*."""
+    (room / "edge.py").write_text(program)
+    monkeypatch.chdir(room)
+    return Gateway(room, {"node": {"name": "n"}})
+
+
+def test_it_learns_where_the_gateway_listens_and_reaps_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = LISTENS.format(answer="lambda *_: sys.exit(3)")
+    gateway = stand_in(tmp_path, monkeypatch, program)
+
+    gateway.start()
+
+    assert (gateway.public, gateway.admin) == (("127.0.0.1", 81), ("127.0.0.1", 82))
+    assert gateway.stop() == 3
+    assert gateway.process is None
+
+
+def test_it_asks_for_the_same_ports_in_the_next_life(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gateway = stand_in(tmp_path, monkeypatch, LISTENS.format(answer="signal.SIG_DFL"))
+
+    gateway.start()
+    gateway.kill()
+    gateway.start()
+    gateway.close()
+
+    assert gateway.lives == 2
+    assert 'host = "127.0.0.1"\nport = 81\n' in (tmp_path / "edge.toml").read_text()
+    assert gateway.process is None
+
+
+def test_one_that_does_not_start_is_quoted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = "import sys; sys.exit('edge: spool.path: cannot be written')"
+    gateway = stand_in(tmp_path, monkeypatch, program)
+
+    with pytest.raises(GatewayError, match=r"exit code 1 .*\nedge: spool.path: cannot be"):
+        gateway.start()
+
+    gateway.close()
+    assert gateway.process is None
+
+
+def test_one_that_does_not_leave_is_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(house, "STOP_TIMEOUT_S", 0.2)
+    gateway = stand_in(tmp_path, monkeypatch, LISTENS.format(answer="signal.SIG_IGN"))
+    gateway.start()
+
+    with pytest.raises(GatewayError, match="no exit"):
+        gateway.stop()
+
+    assert gateway.process is None
+
+
+def test_one_that_says_nothing_is_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(house, "START_TIMEOUT_S", 0.2)
+    gateway = stand_in(tmp_path, monkeypatch, "import time; time.sleep(60)")
+
+    with pytest.raises(GatewayError, match="exit code -9"):
+        gateway.start()
+
+
+def test_sections_become_tables_and_lists_arrays_of_tables() -> None:
+    text = toml({"node": {"name": 'a"b', "drain_s": 1}, "auth.issuers": [{"a": True}, {}]})
+
+    assert text == (
+        '[node]\nname = "a\\"b"\ndrain_s = 1\n[[auth.issuers]]\na = true\n[[auth.issuers]]\n'
+    )

@@ -1,0 +1,46 @@
+"""A trick that succeeds is said; what each trick must get is in the table."""
+
+import asyncio
+import random
+
+from edge.demo.ledger import Ledger
+from edge.demo.mischief import HAMMER_EVENTS, TRICKS, Trickster, rampage
+from edge.demo.payloads import Visit
+from edge.demo.speaker import Speaker
+from edge.demo.wire import Connection, Traffic
+from tests.fakes_demo import AgreeableGateway
+
+
+def test_a_gateway_that_takes_everything_is_found_out() -> None:
+    told: list[str] = []
+
+    async def scene() -> list[str]:
+        async with AgreeableGateway() as gateway:
+            line = Connection(gateway.address, Traffic())
+            client = Speaker("mallory", "t", line, Ledger())
+            rng = random.Random(1)  # noqa: S311  # replayable play, no secret
+            visit = Visit("player-mallory", "south", "GB", rng)
+            wrong: list[str] = []
+            # Without the first trick: the stand-in cannot read bytes that are no JSON.
+            for trick in TRICKS[1:]:
+                guest = Trickster(visit, client, client, client)
+                wrong += await rampage(guest, 0, told.append, [trick])
+            await line.close()
+            return wrong
+
+    wrong = asyncio.run(scene())
+
+    assert told == [
+        "four malformed events and a good one in one batch: 5 accepted",
+        "the same batch twice: 2 accepted, 2 duplicate",
+        "one id for two spins: 2 accepted",
+        "a forged token: 2 accepted",
+        "yesterday's token: 1 accepted",
+        "another player's id: 1 accepted",
+        "a client that states its own win: 1 accepted",
+        "a card number in a free string: 1 accepted",
+        "a spin of an hour ago: 1 accepted",
+        f"60 spins at once, patiently: {HAMMER_EVENTS} accepted",
+        f"60 spins at once, impatiently: {HAMMER_EVENTS} accepted",
+    ]
+    assert wrong == [line for line in told if "twice" not in line and " patiently" not in line]

@@ -1,0 +1,266 @@
+"""What a forwarder stands between: a lane, an origin and a grave that notice its mistakes.
+
+The lane fails the test when its cursor passes a record that is neither at the origin nor
+buried; the origin when it is used by two at once, for nothing, or out of order.
+"""
+
+import enum
+import random
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import msgspec
+
+from edge.core.instant import NS_PER_MS
+from edge.core.lane import Lane
+from edge.shell.cursor import Position
+from edge.shell.dead import DeadUnavailable, Letter, QuarantinedLetter, RefusedLetter
+from edge.shell.forward import BATCH_BYTES_MAX, BATCH_RECORDS_MAX, Forwarder, Timing
+from edge.shell.lane_spool import Chunk, Quarantined, Stored
+from origin_client.origin import OriginUnavailable, Outgoing, Refusal
+from tests.fakes import NOW, FakeClock
+
+LANE: Final = Lane.BET
+EDGESPOOL: Final = "0198c0de-0000-7000-8000-00000000beef"
+LONG_AGO_MS: Final = NOW.unix_ns // NS_PER_MS - 60_000
+SEGMENT: Final = 1
+START: Final = Position(SEGMENT, 0)
+
+
+class Numbered(msgspec.Struct, frozen=True):
+    """What an origin that removes duplicates looks at."""
+
+    edgeseq: str
+
+
+def stored(edgeseq: int, key: str = "player-0001", *, accepted_ms: int = LONG_AGO_MS) -> Stored:
+    """A record as the spool gives it."""
+    value = b'{"edgespool":"%s","edgeseq":"%d","key":"%s"}' % (
+        EDGESPOOL.encode(),
+        edgeseq,
+        key.encode(),
+    )
+    return Stored(EDGESPOOL, edgeseq, key.encode(), accepted_ms, value)
+
+
+def damaged(place: int) -> Quarantined:
+    """A frame that the spool cannot read, where it stands."""
+    return Quarantined(SEGMENT, place, b"\x00\xff%d" % place, "checksum is wrong")
+
+
+class Outcome(enum.Enum):
+    """What becomes of one publish."""
+
+    TAKEN = enum.auto()
+    LOST = enum.auto()
+    """Nothing was written, and nobody knows."""
+    HALF = enum.auto()
+    """The first half was written, and nobody knows."""
+    UNTOLD = enum.auto()
+    """All was written, and nobody knows."""
+
+
+@dataclass
+class RecordingOrigin:
+    """Keeps what it is given, by a script; then takes everything.
+
+    Attributes:
+        script: What becomes of the next publishes.
+        poison: Numbers it will never take.
+        is_strict: A batch is written up to its first poison only; that and all behind it are
+            refused, as a broker does that stops at the first failure.
+        batches: The numbers of every batch, as sent.
+        log: Every record written, in that order, duplicates too.
+        before_publish: Called first; may wait, or raise.
+    """
+
+    script: list[Outcome] = field(default_factory=list[Outcome])
+    poison: frozenset[int] = frozenset()
+    is_strict: bool = False
+    batches: list[list[int]] = field(default_factory=list[list[int]])
+    log: list[tuple[int, Outgoing]] = field(default_factory=list[tuple[int, Outgoing]])
+    before_publish: Callable[[], None] = lambda: None
+    closed: threading.Event = field(default_factory=threading.Event)
+    _busy: threading.Lock = field(default_factory=threading.Lock)
+
+    def publish(self, topic: str, records: Sequence[Outgoing]) -> list[Refusal]:
+        """Write, refuse or fail, as told."""
+        assert self._busy.acquire(blocking=False), "two publish at once"
+        try:
+            self.before_publish()
+            if self.closed.is_set():
+                raise OriginUnavailable("closed")
+            return self._take(topic, records)
+        finally:
+            self._busy.release()
+
+    def _take(self, topic: str, records: Sequence[Outgoing]) -> list[Refusal]:
+        assert topic == LANE.topic
+        assert 0 < len(records) <= BATCH_RECORDS_MAX
+        assert sum(len(record.value) for record in records) <= BATCH_BYTES_MAX
+        numbers = [int(msgspec.json.decode(r.value, type=Numbered).edgeseq) for r in records]
+        assert numbers == sorted(set(numbers)), "a batch is in order"
+        self.batches.append(numbers)
+        outcome = self.script.pop(0) if self.script else Outcome.TAKEN
+        refused = [place for place, number in enumerate(numbers) if number in self.poison]
+        if self.is_strict and refused:
+            refused = list(range(refused[0], len(numbers)))
+        written = {
+            Outcome.LOST: 0,
+            Outcome.HALF: len(numbers) // 2,
+        }.get(outcome, len(numbers))
+        self.log += [
+            (numbers[place], records[place]) for place in range(written) if place not in refused
+        ]
+        if outcome is not Outcome.TAKEN:
+            raise OriginUnavailable(outcome.name.lower())
+        return [Refusal(place, f"poison among {len(numbers)}") for place in refused]
+
+    def health(self) -> str | None:
+        """Never ill by itself."""
+        return None
+
+    def close(self) -> None:
+        """Fail whatever comes."""
+        self.closed.set()
+
+    def numbers(self) -> list[int]:
+        """Every number once, as first written; a duplicate must have the same bytes."""
+        first: dict[int, Outgoing] = {}
+        for number, record in self.log:
+            assert first.setdefault(number, record) == record
+        return list(first)
+
+    def orders(self) -> dict[bytes, list[int]]:
+        """By key: the numbers as first written."""
+        orders: defaultdict[bytes, list[int]] = defaultdict(list)
+        keys = dict(self.log)
+        for number in self.numbers():
+            orders[keys[number].key].append(number)
+        return dict(orders)
+
+
+@dataclass
+class MemoryGrave:
+    """Keeps letters; fails as often as told first."""
+
+    failures: int = 0
+    letters: list[Letter] = field(default_factory=list[Letter])
+
+    def bury(self, letters: Sequence[Letter]) -> None:
+        """Keep them, all or none."""
+        assert letters, "a burial without a letter"
+        if self.failures:
+            self.failures -= 1
+            raise DeadUnavailable("no room")
+        self.letters += letters
+
+    def numbers(self) -> list[int]:
+        """The numbers of the refused records."""
+        refused = [letter for letter in self.letters if isinstance(letter, RefusedLetter)]
+        return [int(msgspec.json.decode(each.value, type=Numbered).edgeseq) for each in refused]
+
+    def places(self) -> list[int]:
+        """Where the quarantined frames stood."""
+        letters = self.letters
+        return [each.offset for each in letters if isinstance(each, QuarantinedLetter)]
+
+
+@dataclass
+class MemoryLane:
+    """Frames in a list; a position's offset is an index into it.
+
+    Attributes:
+        frames: What was accepted.
+        origin: Where its records must be before the cursor passes them,
+        grave: or here.
+        frames_max: Of one chunk.
+        faults: Raised by the next reads; ``None``: that read finds nothing.
+        cursor: What was acknowledged.
+        passed: Set once the cursor has moved.
+    """
+
+    frames: list[Stored | Quarantined]
+    origin: RecordingOrigin
+    grave: MemoryGrave
+    frames_max: int = BATCH_RECORDS_MAX
+    faults: list[Exception | None] = field(default_factory=list[Exception | None])
+    cursor: Position = START
+    passed: threading.Event = field(default_factory=threading.Event)
+
+    def wait(self, at: Position, timeout_s: float) -> bool:
+        """Look; wait a little when there is nothing and the caller would."""
+        if at.offset >= len(self.frames) and timeout_s > 0:
+            threading.Event().wait(0.001)
+        return at.offset < len(self.frames)
+
+    def read(self, at: Position, *, bytes_max: int, records_max: int) -> Chunk:
+        """Give what is there."""
+        assert bytes_max == BATCH_BYTES_MAX
+        if self.faults:
+            if fault := self.faults.pop(0):
+                raise fault
+            return Chunk([], at)
+        end = at.offset + min(records_max, self.frames_max)
+        frames = self.frames[at.offset : end]
+        return Chunk(frames, Position(SEGMENT, at.offset + len(frames)))
+
+    def acknowledge(self, after: Position) -> None:
+        """Move the cursor, if nothing is lost by that."""
+        assert after > self.cursor
+        safe = {number for number, _ in self.origin.log} | set(self.grave.numbers())
+        for place in range(self.cursor.offset, after.offset):
+            frame = self.frames[place]
+            if isinstance(frame, Stored):
+                assert frame.edgeseq in safe, "the cursor passes an undelivered record"
+            else:
+                assert place in self.grave.places(), "the cursor passes an unburied frame"
+        self.cursor = after
+        self.passed.set()
+
+
+@dataclass
+class World:
+    """One lane with its forwarder, and time that passes when it waits.
+
+    Attributes:
+        pauses_s: Every wait, s.
+        on_pause: Called at each wait.
+    """
+
+    frames: list[Stored | Quarantined]
+    origin: RecordingOrigin = field(default_factory=RecordingOrigin)
+    grave: MemoryGrave = field(default_factory=MemoryGrave)
+    clock: FakeClock = field(default_factory=FakeClock)
+    pauses_s: list[float] = field(default_factory=list[float])
+    on_pause: Callable[[], None] = lambda: None
+    seed: int = 0
+    record_bytes_max: int = 1_000_000
+
+    def __post_init__(self) -> None:
+        self.lane = MemoryLane(self.frames, self.origin, self.grave)
+        self.forwarder = self.new_forwarder()
+
+    def new_forwarder(self) -> Forwarder:
+        """A forwarder that knows nothing yet, as after a restart."""
+        return Forwarder(
+            LANE,
+            self.lane,
+            self.origin,
+            self.grave,
+            Timing(self.clock, random.Random(self.seed), self._pause),  # noqa: S311  # a seed replays
+            record_bytes_max=self.record_bytes_max,
+        )
+
+    def forward(self) -> None:
+        """Start, forward all there is, stop."""
+        self.forwarder.start()
+        self.forwarder.stop(30)
+
+    def _pause(self, _: threading.Event, seconds: float) -> None:
+        self.pauses_s.append(seconds)
+        self.clock.advance(seconds)
+        self.on_pause()

@@ -1,0 +1,203 @@
+"""``origin_client.log``: one writer, what it refuses, and what it says while the disk fails."""
+
+import os
+import threading
+from pathlib import Path
+
+import pytest
+from hypothesis import given, strategies as st
+
+from origin_client.log import LogOrigin
+from origin_client.log_layout import Settings, read_settings
+from origin_client.murmur2 import partition
+from origin_client.origin import OriginError, OriginUnavailable, Outgoing, Refusal
+from tests.fakes_log import FailingDisk
+
+TOPIC, OTHER = "edge.bet.v1", "edge.wallet.v1"
+
+
+def records(count: int) -> list[Outgoing]:
+    return [Outgoing(b"player-%04d" % number, b'{"n":%d}' % number) for number in range(count)]
+
+
+def read(origin: LogOrigin, topic: str = TOPIC) -> list[bytes]:
+    return sorted(record.value for record in origin.subscribe(topic, {}))
+
+
+def values(*batches: list[Outgoing]) -> list[bytes]:
+    return sorted(record.value for batch in batches for record in batch)
+
+
+def test_a_key_lies_where_kafka_would_put_it(tmp_path: Path) -> None:
+    origin = LogOrigin(tmp_path, partitions=7)
+    origin.publish(TOPIC, records(50))
+
+    for record in origin.subscribe(TOPIC, {}):
+        assert record.partition == partition(record.key.encode(), 7)
+
+
+def test_a_second_writer_is_turned_away_until_the_first_has_closed(tmp_path: Path) -> None:
+    first = LogOrigin(tmp_path)
+
+    with pytest.raises(OriginError, match="another process"):
+        LogOrigin(tmp_path)
+    first.close()
+    LogOrigin(tmp_path).close()
+
+
+def test_a_log_keeps_its_number_of_partitions(tmp_path: Path) -> None:
+    LogOrigin(tmp_path, partitions=3).close()
+
+    with pytest.raises(OriginError, match="has 3 partitions, not 4"):
+        LogOrigin(tmp_path, partitions=4)
+    LogOrigin(tmp_path).close()
+
+    assert read_settings(tmp_path) == Settings(1, 3)
+
+
+def test_a_path_that_cannot_be_a_directory_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    with pytest.raises(OriginError, match="cannot write"):
+        LogOrigin(tmp_path / "file" / "log")
+
+
+def test_a_log_that_cannot_be_described_is_not_begun(tmp_path: Path) -> None:
+    (tmp_path / ".log.json.new").mkdir()
+
+    with pytest.raises(OriginError, match="cannot write"):
+        LogOrigin(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("record", "reason"),
+    [
+        (Outgoing(b"k", b'{\n"n":1}'), "the value is not on one line"),
+        (Outgoing(b"\xff", b"{}"), "key or value is not UTF-8"),
+        (Outgoing(b"k", b'{"n":"\xff"}'), "key or value is not UTF-8"),
+        (Outgoing(b"k", b""), "the value is not one JSON object"),
+        (Outgoing(b"k", b"[]"), "the value is not one JSON object"),
+        (Outgoing(b"k", b'{"n":1'), "the value is not one JSON object"),
+        (Outgoing(b"k", b"{} {}"), "the value is not one JSON object"),
+        (Outgoing(b"k", b'{"n":' + b"[" * 100_000), "the value is not one JSON object"),
+    ],
+    ids=["lines", "key", "value", "empty", "array", "torn", "two", "deep"],
+)
+def test_what_can_be_no_line_is_refused(tmp_path: Path, record: Outgoing, reason: str) -> None:
+    origin = LogOrigin(tmp_path)
+
+    assert origin.publish(TOPIC, [*records(2), record]) == [Refusal(2, reason)]
+    assert read(origin) == values(records(2))
+
+
+@given(key=st.binary(max_size=8), value=st.binary(max_size=32) | st.just(b'{"n":1}'))
+def test_any_record_is_kept_as_it_is_or_refused(
+    tmp_path_factory: pytest.TempPathFactory, key: bytes, value: bytes
+) -> None:
+    origin = LogOrigin(tmp_path_factory.mktemp("log"), partitions=1)
+
+    refused = origin.publish(TOPIC, [Outgoing(key, value)])
+
+    kept = [(record.key.encode(), record.value) for record in origin.subscribe(TOPIC, {})]
+    assert kept == ([] if refused else [(key, value)])
+    origin.close()
+
+
+def test_a_topic_is_no_path(tmp_path: Path) -> None:
+    origin = LogOrigin(tmp_path / "log")
+
+    with pytest.raises(OriginError, match="name"):
+        origin.publish("../elsewhere", records(1))
+
+    assert [path.name for path in tmp_path.iterdir()] == ["log"]
+
+
+@pytest.mark.parametrize(
+    ("faults", "cause"),
+    [
+        (FailingDisk(full=100), "edge.bet.v1: [Errno 28] No space left on device"),
+        (FailingDisk(broken_syncs=1), "edge.bet.v1: [Errno 5] Input/output error"),
+    ],
+    ids=["full", "broken"],
+)
+def test_a_failing_disk_is_an_outage_with_a_cause_until_it_works_again(
+    tmp_path: Path, faults: FailingDisk, cause: str
+) -> None:
+    origin = LogOrigin(tmp_path, disk=faults.disk())
+
+    with pytest.raises(OriginUnavailable):
+        origin.publish(TOPIC, records(20))
+    ill = origin.health()
+    faults.full = None
+    origin.publish(OTHER, records(1))
+    still_ill = origin.health()
+    origin.publish(TOPIC, records(20))
+
+    assert (ill, still_ill, origin.health()) == (cause, cause, None)
+    assert set(read(origin)) == set(values(records(20)))
+    for number in range(4):
+        offsets = [r.offset for r in origin.subscribe(TOPIC, {}) if r.partition == number]
+        assert offsets == list(range(len(offsets)))
+
+
+def test_a_batch_is_synced_in_every_file_it_touches(tmp_path: Path) -> None:
+    faults = FailingDisk()
+    origin = LogOrigin(tmp_path, disk=faults.disk())
+
+    origin.publish(TOPIC, records(20))
+
+    assert sorted(faults.synced) == sorted(
+        path.stat().st_ino for path in tmp_path.rglob("*.jsonl")
+    )
+    assert len(faults.synced) == 4
+
+
+def test_closing_while_a_sync_hangs_does_not_wait_and_unblocks_it(tmp_path: Path) -> None:
+    faults = FailingDisk(hanging_syncs=1)
+    origin = LogOrigin(tmp_path, disk=faults.disk())
+    outcome: list[BaseException] = []
+
+    def publish() -> None:
+        try:
+            origin.publish(TOPIC, records(20))
+        except OriginUnavailable as error:
+            outcome.append(error)
+
+    publisher = threading.Thread(target=publish)
+    publisher.start()
+    faults.hanging.wait()
+
+    origin.close()
+
+    with pytest.raises(OriginError, match="another process"):
+        LogOrigin(tmp_path)
+    faults.gate.set()
+    publisher.join()
+    assert len(outcome) == 1
+    LogOrigin(tmp_path).close()
+
+
+def test_a_topic_whose_sync_hangs_hinders_no_other(tmp_path: Path) -> None:
+    faults = FailingDisk(hanging_syncs=1)
+    origin = LogOrigin(tmp_path, disk=faults.disk())
+    publisher = threading.Thread(target=origin.publish, args=(TOPIC, records(1)))
+    publisher.start()
+    faults.hanging.wait()
+
+    origin.publish(OTHER, records(20))
+
+    assert publisher.is_alive()
+    assert read(origin, OTHER) == values(records(20))
+    faults.gate.set()
+    publisher.join()
+
+
+def test_closing_gives_every_descriptor_back(tmp_path: Path) -> None:
+    before = os.listdir("/proc/self/fd")  # noqa: PTH208  # numbers, not paths
+    origin = LogOrigin(tmp_path)
+    origin.publish(TOPIC, records(50))
+    list(origin.subscribe(TOPIC, {}))
+
+    origin.close()
+
+    assert os.listdir("/proc/self/fd") == before  # noqa: PTH208  # as above

@@ -1,0 +1,238 @@
+"""``edge check`` names every mistake by its path, and changes nothing that is in use."""
+
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from zlib import crc32
+
+import pytest
+
+from edge.config import SpoolSettings
+from edge.shell.check import Finding, Level, check, exit_code, render
+from edge.shell.claim import volatile
+from edge.shell.spool import Spool
+from tests.fakes import ED, JWKS, jwks
+
+BASE = """
+[http]
+port = 0
+[admin]
+port = 0
+[[auth.issuers]]
+issuer = "https://id.example"
+audience = "edge"
+jwks_path = "jwks.json"
+[spool]
+path = "spool"
+bytes_max = "64MiB"
+reserve_bytes = "1MiB"
+retained_bytes_max = "1MiB"
+allow_volatile = true
+[origin]
+url = "log:origin"
+"""
+
+
+@pytest.fixture(autouse=True)
+def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Relative paths of the settings count from here."""
+    monkeypatch.chdir(tmp_path)
+    Path("jwks.json").write_bytes(JWKS)
+
+
+def checked(toml: str = BASE, **environ: str) -> list[Finding]:
+    """Check *toml*."""
+    Path("edge.toml").write_text(toml)
+    return check(Path("edge.toml"), environ)
+
+
+def faults(toml: str = BASE, **environ: str) -> list[str]:
+    """The paths of the mistakes."""
+    return [found.path for found in checked(toml, **environ) if found.level is Level.ERROR]
+
+
+@pytest.fixture
+def key_server() -> Iterator[tuple[str, list[bytes]]]:
+    """Answers each connection with the next of some answers; its URL, and where to put them."""
+    answers: list[bytes] = []
+    server = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        while True:
+            peer, _ = server.accept()
+            with peer:
+                if not peer.recv(4096):
+                    return
+                peer.sendall(answers.pop(0))
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    yield f"http://127.0.0.1:{server.getsockname()[1]}/jwks.json", answers
+    socket.create_connection(server.getsockname()).close()
+    thread.join()
+    server.close()
+
+
+def test_a_gateway_that_would_run_is_found_well_part_by_part() -> None:
+    findings = checked()
+
+    assert [found.path for found in findings] == [
+        "http.port",
+        "admin.port",
+        "auth.issuers[0].jwks_path",
+        "spool.path",
+        "origin.url",
+    ]
+    doubted = {"spool.path"} if volatile(Path("spool").absolute()) else set[str]()
+    assert {found.path for found in findings if found.level is not Level.OK} == doubted
+    assert exit_code(findings) == 0
+
+
+OTHER_ISSUER = BASE.replace('jwks_path = "jwks.json"', "")
+
+
+@pytest.mark.parametrize(
+    ("toml", "path"),
+    [
+        pytest.param(BASE + "[htpp]", "htpp", id="1 misspelt section"),
+        pytest.param(BASE.replace("port", "prot", 1), "http.prot", id="2 misspelt setting"),
+        pytest.param(BASE.replace("= 0", '= "0"', 1), "http.port", id="3 wrong type"),
+        pytest.param(BASE.replace("64MiB", "64MB"), "spool.bytes_max", id="4 unknown unit"),
+        pytest.param(
+            BASE.replace('audience = "edge"', ""), "auth.issuers[0].audience", id="5 left out"
+        ),
+        pytest.param(
+            BASE.replace("= 0", "= 8081"), "admin.port", id="6 both doors on one port"
+        ),
+        pytest.param(
+            BASE.replace("port = 0", 'port = 0\nhost = "192.0.2.1"', 1),
+            "http.host",
+            id="7 an address of another machine",
+        ),
+        pytest.param(OTHER_ISSUER, "auth.issuers[0]", id="8 no key source"),
+        pytest.param(
+            BASE.replace("jwks_path", 'jwks_url = "https://id.example"\njwks_path'),
+            "auth.issuers[0]",
+            id="9 two key sources",
+        ),
+        pytest.param(
+            OTHER_ISSUER.replace("[spool]", 'jwks_url = "http://id.example/jwks"\n[spool]'),
+            "auth.issuers[0].jwks_url",
+            id="10 keys over plain http",
+        ),
+        pytest.param(
+            BASE.replace("jwks.json", "missing.json"),
+            "auth.issuers[0].jwks_path",
+            id="11 no key file",
+        ),
+        pytest.param(
+            BASE.replace("jwks.json", "edge.toml"),
+            "auth.issuers[0].jwks_path",
+            id="12 a file without keys",
+        ),
+        pytest.param(
+            BASE.replace('"spool"', '"jwks.json/spool"'), "spool.path", id="13 no directory"
+        ),
+        pytest.param(BASE.replace("1MiB", "64MiB", 1), "spool.reserve_bytes", id="14 all kept"),
+        pytest.param(BASE.replace("log:", "lag:"), "origin.url", id="15 no such origin"),
+        pytest.param(
+            BASE.replace("log:origin", "log:jwks.json/origin"),
+            "origin.url",
+            id="16 no log there",
+        ),
+        pytest.param(
+            BASE + 'options = { partitions = "many" }', "origin.url", id="17 a wrong option"
+        ),
+        pytest.param(
+            BASE + "[limits.player]\ncost = { intent = 1000 }",
+            "limits.player.cost.intent",
+            id="18 an event that could never pass",
+        ),
+        pytest.param("[http", "", id="19 not TOML"),
+    ],
+)
+def test_a_mistake_is_named_by_its_path(toml: str, path: str) -> None:
+    findings = checked(toml)
+
+    assert [found.path for found in findings if found.level is Level.ERROR] == [path]
+    assert exit_code(findings) == 78
+
+
+def test_a_mistake_in_a_variable_is_named_too() -> None:
+    assert faults(EDGE_HTTP__PRT="1") == ["http.prt"]
+
+
+def test_keys_that_publish_a_secret_are_a_mistake() -> None:
+    Path("jwks.json").write_bytes(jwks(ED.jwk(d="AAAA")))
+
+    assert faults() == ["auth.issuers[0].jwks_path"]
+
+
+def test_keys_that_are_not_used_are_a_doubt() -> None:
+    Path("jwks.json").write_bytes(jwks(ED.jwk(), ED.jwk(kid="other", use="enc")))
+
+    (keys,) = [found for found in checked() if found.path.startswith("auth")]
+    assert keys.level is Level.WARNING
+    assert "key 1" in keys.text
+
+
+@pytest.mark.parametrize(
+    ("answer", "level"),
+    [
+        pytest.param(b"HTTP/1.1 200 OK\r\n\r\n" + JWKS, Level.OK, id="keys"),
+        pytest.param(b"HTTP/1.1 200 OK\r\n\r\n<html>", Level.ERROR, id="HTML"),
+        pytest.param(b"HTTP/1.1 503 No\r\n\r\n", Level.WARNING, id="an outage"),
+    ],
+)
+def test_a_key_server_is_asked_once(
+    key_server: tuple[str, list[bytes]], answer: bytes, level: Level
+) -> None:
+    url, answers = key_server
+    answers.append(answer)
+
+    findings = checked(OTHER_ISSUER.replace("[spool]", f'jwks_url = "{url}"\n[spool]'))
+
+    (keys,) = [found for found in findings if found.path == "auth.issuers[0].jwks_url"]
+    assert keys.level is level
+    assert answers == []
+
+
+def test_a_spool_of_another_version_is_left_alone() -> None:
+    identity = b"edge-spool 2 " + b"0" * 64
+    Path("spool/0").mkdir(parents=True)
+    written = b"%s %08x\n" % (identity, crc32(identity))
+    Path("spool/0/id").write_bytes(written)
+
+    assert faults() == ["spool.path"]
+    assert Path("spool/0/id").read_bytes() == written
+
+
+def test_a_running_gateway_is_in_the_way_and_no_mistake() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        spool = Spool.open(SpoolSettings(path="spool", allow_volatile=True))
+
+        findings = checked(EDGE_HTTP__PORT=str(port))
+
+        spool.close()
+    taken = [found.path for found in findings if found.level is Level.TAKEN]
+    assert taken == ["http.port", "spool.path"]
+    assert exit_code(findings) == 1
+
+
+@pytest.mark.parametrize(
+    ("finding", "line"),
+    [
+        pytest.param(Finding(Level.OK, "a.b", "opens"), "ok      a.b: opens", id="good"),
+        pytest.param(Finding(Level.ERROR, "", "no\nfile"), r"error   no\nfile", id="one line"),
+    ],
+)
+def test_a_finding_is_one_line_for_people(finding: Finding, line: str) -> None:
+    assert render(finding, as_json=False) == line
+
+
+def test_a_finding_is_one_object_for_machines() -> None:
+    line = render(Finding(Level.TAKEN, "a.b", "is taken"), as_json=True)
+
+    assert line == '{"level":"taken","path":"a.b","text":"is taken"}'

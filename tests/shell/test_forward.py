@@ -1,0 +1,407 @@
+"""``edge.shell.forward``: everything reaches the origin, or is dead, whatever the origin does."""
+
+import asyncio
+import logging
+import random
+import threading
+from pathlib import Path
+
+import pytest
+from hypothesis import given, strategies as st
+
+from edge.config import SpoolSettings
+from edge.core.backoff import TRIP_FAILURES, State
+from edge.core.instant import NS_PER_MS
+from edge.core.record import Footprint, Record
+from edge.shell.clock import SystemClock
+from edge.shell.commit import Commit, Synced
+from edge.shell.dead import DeadLetters
+from edge.shell.disk import OsDisk
+from edge.shell.forward import COMPANY_MS, Forwarder, Statistics, Timing
+from edge.shell.lane_spool import Quarantined, Stored
+from edge.shell.spool import Spool
+from origin_client.origin import OriginUnavailable, Outgoing
+from tests.fakes import NOW
+from tests.fakes_forward import (
+    LANE,
+    MemoryGrave,
+    Outcome,
+    RecordingOrigin,
+    World,
+    damaged,
+    stored,
+)
+
+NOW_MS = NOW.unix_ns // NS_PER_MS
+
+
+def run_of(count: int) -> list[Stored | Quarantined]:
+    return [stored(number, f"player-{number % 3:04d}") for number in range(1, count + 1)]
+
+
+def test_a_lane_is_forwarded_oldest_first_in_full_batches() -> None:
+    world = World(run_of(1_200))
+
+    world.forward()
+
+    assert world.origin.numbers() == list(range(1, 1_201))
+    assert [len(batch) for batch in world.origin.batches] == [500, 500, 200]
+    assert world.forwarder.statistics() == Statistics(forwarded=1_200, batches=3)
+    assert world.forwarder.health() is None
+    assert world.pauses_s == []
+
+
+def test_of_100_records_the_37th_is_refused_and_the_origin_dies_at_the_60th() -> None:
+    def die_at_60() -> None:
+        world.origin.before_publish = lambda: None
+        world.origin.log += [
+            (frame.edgeseq, Outgoing(frame.key, frame.value))
+            for frame in world.frames[:59]
+            if isinstance(frame, Stored) and frame.edgeseq != 37
+        ]
+        raise OriginUnavailable("died at 60")
+
+    world = World(
+        run_of(100), RecordingOrigin(poison=frozenset({37}), before_publish=die_at_60)
+    )
+
+    world.forward()
+
+    assert world.origin.numbers() == [*range(1, 37), *range(38, 101)]
+    assert world.grave.numbers() == [37]
+    assert world.forwarder.statistics() == Statistics(
+        forwarded=99,
+        dead=1,
+        batches=1,
+        failures=1,
+        last_failure="origin unavailable: died at 60",
+    )
+
+
+def test_who_is_refused_with_a_neighbour_is_tried_alone() -> None:
+    world = World(run_of(6), RecordingOrigin(poison=frozenset({3}), is_strict=True))
+
+    world.forward()
+
+    assert world.origin.batches == [[1, 2, 3, 4, 5, 6], [3], [4], [5], [6]]
+    assert world.origin.numbers() == [1, 2, 4, 5, 6]
+    assert world.grave.numbers() == [3]
+    assert world.grave.letters[0].reason == "poison among 1"
+
+
+def test_who_was_refused_alone_is_not_asked_twice() -> None:
+    world = World(run_of(1), RecordingOrigin(poison=frozenset({1})))
+
+    world.forward()
+
+    assert world.origin.batches == [[1]]
+    assert world.grave.numbers() == [1]
+
+
+def test_a_record_too_large_is_dead_without_being_tried() -> None:
+    large = stored(2, "p" * 500)
+    world = World([stored(1), large, stored(3)], record_bytes_max=len(large.value) - 1)
+
+    world.forward()
+
+    assert world.origin.batches == [[1, 3]]
+    assert world.grave.numbers() == [2]
+    assert world.grave.letters[0].reason == f"larger than {len(large.value) - 1} bytes"
+
+
+def test_a_record_just_not_too_large_is_forwarded() -> None:
+    world = World([stored(1)], record_bytes_max=len(stored(1).value))
+
+    world.forward()
+
+    assert world.origin.numbers() == [1]
+
+
+def test_a_frame_that_cannot_be_read_costs_itself() -> None:
+    world = World([stored(1), damaged(1), stored(2)])
+
+    world.forward()
+
+    assert world.origin.batches == [[1, 2]]
+    assert world.grave.places() == [1]
+    assert world.forwarder.statistics() == Statistics(forwarded=2, quarantined=1, batches=1)
+
+
+def test_a_batch_of_nothing_but_damage_does_not_bother_the_origin() -> None:
+    world = World([damaged(0), damaged(1)])
+
+    world.forward()
+
+    assert world.origin.batches == []
+    assert world.grave.places() == [0, 1]
+
+
+def test_an_outage_ends_with_a_probe_of_one_record() -> None:
+    world = World(run_of(10), RecordingOrigin(script=[Outcome.LOST] * (TRIP_FAILURES + 1)))
+    breakers: list[State] = []
+    world.on_pause = lambda: breakers.append(world.forwarder.statistics().breaker)
+
+    world.forward()
+
+    sizes = [len(batch) for batch in world.origin.batches]
+    assert sizes == [10] * TRIP_FAILURES + [1, 1, 9]
+    assert breakers == [State.CLOSED] * (TRIP_FAILURES - 1) + [State.OPEN] * 2
+    assert world.forwarder.statistics().breaker is State.CLOSED
+
+
+def test_an_outage_is_named_while_it_lasts_and_logged_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    world = World(run_of(1), RecordingOrigin(script=[Outcome.LOST] * 3))
+    seen: list[str | None] = []
+    world.on_pause = lambda: seen.append(world.forwarder.health())
+
+    with caplog.at_level(logging.INFO, "edge.forward"):
+        world.forward()
+
+    assert seen == ["origin unavailable: lost"] * 3
+    assert world.forwarder.health() is None
+    assert world.forwarder.statistics().failures == 3
+    assert [record.message for record in caplog.records] == [
+        "forwarding waits",
+        "forwarding again",
+    ]
+
+
+def test_lanes_that_lost_the_same_origin_do_not_come_back_together() -> None:
+    waits: list[float] = []
+    for seed in range(2):
+        world = World(run_of(1), RecordingOrigin(script=[Outcome.LOST]), seed=seed)
+        world.forward()
+        waits += world.pauses_s
+
+    assert waits[0] != waits[1]
+
+
+def test_the_lane_waits_while_its_dead_letters_have_no_room() -> None:
+    origin = RecordingOrigin(poison=frozenset({2}))
+    world = World(run_of(3), origin, MemoryGrave(failures=2))
+    seen: list[tuple[str | None, int]] = []
+    world.on_pause = lambda: seen.append((world.forwarder.health(), world.lane.cursor.offset))
+
+    world.forward()
+
+    assert seen == [("dead letters: no room", 0)] * 2
+    assert world.origin.batches == [[1, 2, 3], [2]], "nothing is published again meanwhile"
+    assert world.grave.numbers() == [2]
+    assert world.forwarder.health() is None
+
+
+def forward_live(world: World) -> None:
+    """Start, and stop only once something was forwarded: a draining lane waits for nobody."""
+    world.forwarder.start()
+    world.lane.passed.wait()
+    world.forwarder.stop(30)
+
+
+def test_a_small_young_batch_waits_for_company() -> None:
+    world = World([stored(1, accepted_ms=NOW_MS - 5)])
+    world.on_pause = lambda: world.frames.append(stored(2, accepted_ms=NOW_MS))
+
+    forward_live(world)
+
+    assert world.pauses_s == [(COMPANY_MS - 5) / 1000]
+    assert world.origin.batches == [[1, 2]]
+
+
+@pytest.mark.parametrize(
+    "frames",
+    [
+        [stored(1, accepted_ms=NOW_MS - COMPANY_MS)],
+        [stored(n, accepted_ms=NOW_MS) for n in range(1, 501)],
+        [stored(n, "p" * 2_000, accepted_ms=NOW_MS) for n in range(1, 301)],
+        [damaged(0)],
+    ],
+    ids=["old", "many", "large", "damaged"],
+)
+def test_an_old_or_a_full_batch_does_not_wait(frames: list[Stored | Quarantined]) -> None:
+    world = World(frames)
+
+    forward_live(world)
+
+    assert world.pauses_s == []
+
+
+def test_a_wall_clock_set_back_delays_by_no_more_than_company() -> None:
+    world = World([stored(1, accepted_ms=NOW_MS + 3_600_000)])
+
+    forward_live(world)
+
+    assert world.pauses_s == [COMPANY_MS / 1000]
+
+
+def test_a_bug_costs_a_round_and_not_the_thread(caplog: pytest.LogCaptureFixture) -> None:
+    world = World(run_of(3))
+    world.lane.faults = [RuntimeError("planted"), OSError("planted too")]
+
+    world.forward()
+
+    assert world.origin.numbers() == [1, 2, 3]
+    assert world.forwarder.statistics().failures == 2
+    assert world.forwarder.statistics().last_failure == "OSError: planted too"
+    assert sum(record.exc_info is not None for record in caplog.records) == 2
+
+
+def test_a_lane_that_closes_under_a_reader_is_not_acknowledged() -> None:
+    world = World(run_of(3))
+    world.lane.faults = [None]
+
+    forward_live(world)
+
+    assert world.origin.batches == [[1, 2, 3]]
+
+
+def test_what_was_published_and_not_acknowledged_is_the_same_again() -> None:
+    """A process that dies in between; the recording origin compares the bytes."""
+    world = World(run_of(20))
+    before = world.lane.cursor
+    world.forward()
+    world.lane.cursor = before
+
+    world.forwarder = world.new_forwarder()
+    world.forward()
+
+    assert len(world.origin.log) == 40
+    assert world.origin.numbers() == list(range(1, 21))
+
+
+def test_an_idle_forwarder_forwards_what_comes_and_stops_when_asked() -> None:
+    world = World([])
+    published = threading.Event()
+    world.origin.before_publish = published.set
+    world.forwarder.start()
+    world.frames += run_of(2)
+    published.wait()
+
+    world.forwarder.stop(30)
+
+    assert world.origin.numbers() == [1, 2]
+
+
+def is_running() -> bool:
+    return any(thread.name == f"forward-{LANE}" for thread in threading.enumerate())
+
+
+def test_an_origin_that_does_not_answer_is_closed_at_the_deadline() -> None:
+    def hang() -> None:
+        world.origin.closed.wait()
+
+    world = World(run_of(5), RecordingOrigin(before_publish=hang))
+    world.forwarder.start()
+    assert is_running()
+
+    world.forwarder.stop(0.01)
+
+    assert not is_running()
+    assert world.lane.cursor.offset == 0
+
+
+def test_a_lane_that_waits_for_room_ends_at_the_deadline() -> None:
+    world = World([damaged(0)], grave=MemoryGrave(failures=1_000_000_000))
+    waiting = threading.Event()
+    world.on_pause = waiting.set
+    world.forwarder.start()
+    waiting.wait()
+
+    world.forwarder.stop(0.01)
+
+    assert not is_running()
+    assert world.lane.cursor.offset == 0
+
+
+@st.composite
+def worlds(draw: st.DrawFn) -> World:
+    """A lane of up to 40 frames, an origin with faults, and a grave with some."""
+    frames: list[Stored | Quarantined] = []
+    for place in range(draw(st.integers(0, 40))):
+        if draw(st.integers(0, 9)) == 0:
+            frames.append(damaged(place))
+        else:
+            frames.append(stored(place + 1, f"player-{draw(st.integers(0, 2)):04d}"))
+    origin = RecordingOrigin(
+        script=draw(st.lists(st.sampled_from(Outcome), max_size=20)),
+        poison=frozenset(draw(st.sets(st.integers(1, 40), max_size=6))),
+        is_strict=draw(st.booleans()),
+    )
+    world = World(
+        frames, origin, MemoryGrave(draw(st.integers(0, 2))), seed=draw(st.integers())
+    )
+    world.lane.frames_max = draw(st.integers(1, 12))
+    return world
+
+
+@given(world=worlds())
+def test_whatever_the_origin_does_each_record_is_delivered_in_order_or_dead_once(
+    world: World,
+) -> None:
+    world.forward()
+
+    by_key: dict[bytes, list[int]] = {}
+    for frame in world.frames:
+        if isinstance(frame, Stored) and frame.edgeseq not in world.origin.poison:
+            by_key.setdefault(frame.key, []).append(frame.edgeseq)
+    refused = [
+        frame.edgeseq
+        for frame in world.frames
+        if isinstance(frame, Stored) and frame.edgeseq in world.origin.poison
+    ]
+    quarantined = [
+        place for place, frame in enumerate(world.frames) if isinstance(frame, Quarantined)
+    ]
+    assert world.origin.orders() == by_key
+    assert world.grave.numbers() == refused
+    assert world.grave.places() == quarantined
+    assert world.lane.cursor.offset == len(world.frames)
+    statistics = world.forwarder.statistics()
+    assert statistics.forwarded == sum(map(len, by_key.values()))
+    assert statistics.dead == len(refused)
+    assert statistics.quarantined == len(quarantined)
+
+
+async def accept(spool: Spool, count: int) -> None:
+    """Put *count* records into a spool's lane, synced."""
+    commits: list[Commit] = []
+    for number in range(count):
+        envelope = b'{"id":"%d"}' % number
+        record = Record(
+            b"player-0001", NOW_MS + number, Footprint(NOW_MS, number + 1, 1), envelope
+        )
+        commits.append(spool.append(LANE, record))
+    for commit in commits:
+        assert await commit.synced() is Synced.HELD
+
+
+def test_the_spools_own_lane_is_forwarded_and_its_dead_are_on_disk(tmp_path: Path) -> None:
+    origin = RecordingOrigin(script=[Outcome.HALF], poison=frozenset({37}))
+    grave = DeadLetters(OsDisk(), tmp_path / "0" / LANE / "dead", bytes_max=1 << 20)
+
+    async def live() -> Statistics:
+        spool = Spool.open(SpoolSettings(path=str(tmp_path), allow_volatile=True))
+        spool.start(asyncio.get_running_loop(), lambda _commit, _held: None)
+        forwarder = Forwarder(
+            LANE,
+            spool.lane(LANE),
+            origin,
+            grave,
+            Timing(SystemClock(), random.Random(0)),  # noqa: S311  # a seed replays
+        )
+        forwarder.start()
+        await accept(spool, 100)
+        await asyncio.to_thread(forwarder.stop, 30)
+        await asyncio.to_thread(spool.close)
+        return forwarder.statistics()
+
+    statistics = asyncio.run(live())
+
+    assert (statistics.forwarded, statistics.dead) == (99, 1)
+    assert origin.numbers() == [*range(1, 37), *range(38, 101)]
+    (path,) = (tmp_path / "0" / LANE / "dead").glob("*.jsonl")
+    assert b'"edgeseq":"37"' in path.read_bytes()
+    spool = Spool.open(SpoolSettings(path=str(tmp_path), allow_volatile=True))
+    assert not spool.lane(LANE).wait(spool.lane(LANE).cursor, 0)
+    spool.close()

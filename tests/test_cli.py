@@ -1,0 +1,237 @@
+"""Each command calls what it names, and ends with the code that scripts rely on."""
+
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import ClassVar
+
+import jwt
+import pytest
+
+from edge.cli import run
+from origin_client.open import open_origin
+from origin_client.origin import Outgoing
+from tests.fakes import JWKS
+
+PROBED = b'{"ready":%s,"probes":{"keys":"ok","spool":"full"}}'
+
+
+class Admin(BaseHTTPRequestHandler):
+    """An admin port that says what it is told to."""
+
+    answer: ClassVar[bytes] = b""
+
+    def do_GET(self) -> None:
+        """Answer."""
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(self.answer)
+
+    def log_message(self, *_: object) -> None:  # type: ignore[override]  # says nothing
+        """Keep quiet."""
+
+
+@pytest.fixture
+def admin_url() -> Iterator[str]:
+    server = HTTPServer(("127.0.0.1", 0), Admin)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def settings_file(tmp_path: Path) -> Path:
+    (tmp_path / "jwks.json").write_bytes(JWKS)
+    path = tmp_path / "edge.toml"
+    path.write_text(
+        f"""
+        http = {{ port = 0 }}
+        admin = {{ port = 0 }}
+        spool = {{ path = "{tmp_path}/spool", allow_volatile = true }}
+        origin = {{ url = "log:{tmp_path}/origin" }}
+        [[auth.issuers]]
+        issuer = "https://id.example"
+        audience = "edge"
+        jwks_path = "{tmp_path}/jwks.json"
+        """
+    )
+    return path
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        pytest.param([], id="nothing"),
+        pytest.param(["fly"], id="no such command"),
+        pytest.param(["probe"], id="left out"),
+        pytest.param(["check", "--prot", "1"], id="no such option"),
+        pytest.param(["token", "mint", "--key", "k"], id="required options"),
+        pytest.param(["schema", "asyncapi"], id="not built yet"),
+    ],
+)
+def test_a_wrong_usage_ends_with_2(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        run(arguments, {})
+
+    assert ended.value.code == 2
+    assert "usage: edge" in capsys.readouterr().err
+
+
+def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        run(["--help"], {})
+
+    assert ended.value.code == 0
+    printed = capsys.readouterr().out
+    for command in ("serve", "demo", "check", "probe", "token", "spool", "origin", "schema"):
+        assert f"    {command} " in printed
+
+
+@pytest.mark.parametrize("command", ["serve", "check"])
+def test_a_wrong_setting_ends_with_78_and_its_path(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "edge.toml"
+    path.write_text("[http]\nprot = 1")
+
+    assert run([command, "--config", str(path)], {}) == 78
+
+    printed = capsys.readouterr()
+    (line,) = (printed.out + printed.err).splitlines()
+    assert line.endswith("http.prot: unknown setting; did you mean port?")
+
+
+def test_check_takes_the_environment(
+    settings_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["check", "--json", "--config", str(settings_file)]
+
+    assert run(arguments, {}) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 5
+    assert run(arguments, {"EDGE_HTTP__PRT": "1"}) == 78
+    assert json.loads(capsys.readouterr().out)["path"] == "http.prt"
+
+
+@pytest.mark.parametrize(
+    ("answer", "code", "first"),
+    [(b"true", 0, "ready"), (b"false", 1, "not ready")],
+    ids=["ready", "not ready"],
+)
+def test_probe_ends_as_the_gateway_says(
+    admin_url: str, answer: bytes, code: int, first: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Admin.answer = PROBED % answer
+
+    assert run(["probe", admin_url], {}) == code
+    assert capsys.readouterr().out.splitlines() == [first, "keys: ok", "spool: full"]
+    assert run(["probe", "--json", admin_url], {}) == code
+    assert json.loads(capsys.readouterr().out) == json.loads(Admin.answer)
+
+
+def test_probe_of_nobody_ends_with_1_and_of_nothing_with_2(
+    admin_url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Admin.answer = b"nonsense\x1b[31m"
+
+    assert run(["probe", admin_url], {}) == 1
+    assert capsys.readouterr().err.startswith("edge: 127.0.0.1:")
+    assert run(["probe", "nowhere"], {}) == 2
+    assert "http://HOST:PORT" in capsys.readouterr().err
+
+
+def test_a_minted_token_is_verified_by_the_printed_key_set(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    key = str(tmp_path / "key.pem")
+    mint = ["token", "mint", "--key", key, "--iss", "i", "--aud", "a", "--sub", "p-0001"]
+    player = ["--sid", "s", "--brand", "aurora", "--jurisdiction", "GB", "--ttl", "60"]
+
+    assert run([*mint, "--scope", "events:write", *player], {}) == 0
+    minted = capsys.readouterr()
+    assert run(["token", "jwks", "--key", key], {}) == 0
+    printed = capsys.readouterr()
+
+    assert minted.err == f"edge: made a new key, {key}\n"
+    assert printed.err == ""
+    (jwk,) = jwt.PyJWKSet.from_json(printed.out).keys
+    claims = jwt.decode(minted.out.strip(), jwk, algorithms=["EdDSA"], audience="a")
+    assert {name: claims[name] for name in ("sub", "sid", "brand", "jurisdiction")} == {
+        "sub": "p-0001",
+        "sid": "s",
+        "brand": "aurora",
+        "jurisdiction": "GB",
+    }
+    assert claims["exp"] - claims["iat"] == 60
+
+
+def test_a_key_that_is_none_ends_with_78(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "key.pem").write_text("not a key")
+
+    assert run(["token", "jwks", "--key", str(tmp_path / "key.pem")], {}) == 78
+    assert capsys.readouterr().err.startswith("edge: --key: ")
+
+
+def test_origin_cat_prints_what_was_published(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    origin = open_origin(f"log:{tmp_path}/origin", {})
+    origin.publish("edge.bet.v1", [Outgoing(b"player-0001", b'{"id":"1"}')])
+    origin.close()
+    arguments = ["origin", "cat", f"log:{tmp_path}/origin", "--topic", "edge.bet.v1", "--json"]
+
+    assert run(arguments, {}) == 0
+
+    line = json.loads(capsys.readouterr().out)
+    assert (line["topic"], line["key"], line["value"]) == (
+        "edge.bet.v1",
+        "player-0001",
+        {"id": "1"},
+    )
+
+
+def test_an_origin_that_is_none_ends_with_1(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["origin", "cat", f"log:{tmp_path}/none", "--topic", "t"], {}) == 1
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "member"), [("openapi", "openapi"), ("config", "$defs"), ("catalogue", "types")]
+)
+def test_schema_prints_a_document(
+    name: str, member: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["schema", name], {}) == 0
+    assert member in json.loads(capsys.readouterr().out)
+
+
+def test_a_reader_that_has_enough_is_no_error() -> None:
+    command = f"{sys.executable} -m edge schema openapi | head -c 1; echo ${{PIPESTATUS[0]}}"
+
+    ended = subprocess.run(["/bin/bash", "-c", command], capture_output=True, check=True)
+
+    assert ended.stdout == b"{1\n"
+    assert ended.stderr == b""
+
+
+def test_the_module_is_the_command(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "edge", "check", "--config", str(tmp_path / "none.toml")]
+
+    ended = subprocess.run(command, capture_output=True, check=False, text=True)
+
+    assert ended.returncode == 78
+    assert ended.stdout == (
+        f"error   cannot read {tmp_path}/none.toml: No such file or directory\n"
+    )
