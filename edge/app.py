@@ -36,7 +36,7 @@ from edge.shell.readiness import Probes
 from edge.shell.server import Gateway
 from edge.shell.spool import Spool
 from origin_client.open import open_origin
-from origin_client.origin import OriginError
+from origin_client.origin import Origin, OriginError
 
 DOCUMENTS: Final = {
     "/openapi.json": openapi_document,
@@ -84,8 +84,11 @@ def build(config: Config, clock: Clock) -> Gateway:
         sealer=Sealer(config.node.name, config.node.region),
         spool=spool,
     )
-    graves = _graves(config)
-    forwarders = _forwarders(config, spool, graves, clock)
+    graves, origin = _graves(config), _origin(config)
+    timing = Timing(clock, random.Random())  # noqa: S311  # jitter, not a secret
+    forwarders = {
+        lane: Forwarder(lane, spool.lane(lane), origin, graves[lane], timing) for lane in Lane
+    }
     figures = Figures(
         clock, meters, spool, forwarders, graves, recall, house.quotas, cache, keyring
     )
@@ -103,6 +106,7 @@ def build(config: Config, clock: Clock) -> Gateway:
         spool=spool,
         recall=recall,
         forwarders=list(forwarders.values()),
+        origin=origin,
         keyring=keyring,
         life=life,
         loop_lag=meters.loop_lag_seconds,
@@ -172,14 +176,8 @@ def _graves(config: Config) -> Mapping[Lane, DeadLetters]:
     }
 
 
-def _forwarders(
-    config: Config, spool: Spool, graves: Mapping[Lane, DeadLetters], clock: Clock
-) -> Mapping[Lane, Forwarder]:
+def _origin(config: Config) -> Origin:
     try:
-        origin = open_origin(config.origin.url, config.origin.options)
+        return open_origin(config.origin.url, config.origin.options)
     except OriginError as error:
         raise ConfigError("origin.url", str(error)) from error
-    timing = Timing(clock, random.Random())  # noqa: S311  # jitter, not a secret
-    return {
-        lane: Forwarder(lane, spool.lane(lane), origin, graves[lane], timing) for lane in Lane
-    }

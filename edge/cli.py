@@ -55,7 +55,8 @@ def run(arguments: Sequence[str], environ: Environ) -> int:
     parsed = _parser().parse_args(arguments)
     command: Command = parsed.command
     try:
-        return command(parsed, environ)
+        code = command(parsed, environ)
+        sys.stdout.flush()  # here, where a reader that left is expected
     except ConfigError as error:
         return _fail(str(error), MISCONFIGURED)
     except KeyboardInterrupt:
@@ -64,6 +65,7 @@ def run(arguments: Sequence[str], environ: Environ) -> int:
         # Whoever read our output has enough; Python must not complain when it flushes.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
+    return code
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -76,6 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_demo(commands.add_parser("demo", help="play one casino evening on loopback"))
     _add_probe(commands.add_parser("probe", help="ask a running gateway whether it is ready"))
     _add_token(commands.add_parser("token", help="a development issuer's keys and tokens"))
+    _add_spool(commands.add_parser("spool", help="look into a spool, in use or not"))
     _add_origin(commands.add_parser("origin", help="read what was forwarded"))
     _add_schema(commands.add_parser("schema", help="print a machine-readable contract"))
     return parser
@@ -122,6 +125,21 @@ def _add_token(parser: argparse.ArgumentParser) -> None:
     jwks.add_argument("--key", **_KEY)
 
 
+def _add_spool(parser: argparse.ArgumentParser) -> None:
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="name")
+    for name, meaning in (
+        ("ls", "list segments"),
+        ("cat", "print records"),
+        ("stats", "sum up each lane"),
+        ("verify", "look for damage; ends with 1 if there is any"),
+    ):
+        command = commands.add_parser(name, help=meaning)
+        command.set_defaults(command=_spool)
+        command.add_argument("--config", **_CONFIG)
+        command.add_argument("--path", type=Path, metavar="DIR", help="instead of spool.path")
+        command.add_argument("--json", action="store_true", help="one JSON object per line")
+
+
 def _add_origin(parser: argparse.ArgumentParser) -> None:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     cat = commands.add_parser("cat", help="print the records of a topic")
@@ -139,12 +157,17 @@ def _add_schema(parser: argparse.ArgumentParser) -> None:
 def _serve(arguments: argparse.Namespace, environ: Environ) -> int:
     config = Config.load(arguments.config, environ)
 
+    from edge.app import serve
+    from edge.shell.claim import SpoolLocked
     from edge.shell.clock import SystemClock
     from edge.shell.journal import configure
-    from edge.app import serve
+    from edge.shell.listen import PortTaken
 
     configure(sys.stderr, SystemClock())
-    return serve(config)
+    try:
+        return serve(config)
+    except (PortTaken, SpoolLocked) as error:
+        return _fail(str(error), FAILED)
 
 
 def _demo(arguments: argparse.Namespace, _: Environ) -> int:
@@ -205,6 +228,22 @@ def _token_jwks(arguments: argparse.Namespace, _: Environ) -> int:
 
     _print(key_set(_signing_key(arguments.key)).decode())
     return DONE
+
+
+def _spool(arguments: argparse.Namespace, environ: Environ) -> int:
+    from edge.shell.inspect import inspect, lines
+
+    path = arguments.path or Path(Config.load(arguments.config, environ).spool.path)
+    is_empty = True
+    try:
+        for line in lines(inspect(arguments.name, path), is_json=arguments.json):
+            _print(line)
+            is_empty = False
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        return _fail(f"cannot read {path}: {error.strerror}", FAILED)
+    return DONE if is_empty or arguments.name != "verify" else FAILED
 
 
 def _origin_cat(arguments: argparse.Namespace, _: Environ) -> int:

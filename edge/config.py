@@ -112,7 +112,7 @@ class Auth(_Section, frozen=True):
 
     Attributes:
         lifetime_max_s: Longest ``exp - iat`` of a token.
-        jwks_refresh_s: Between two looks at a key source; also between two for unknown keys.
+        jwks_refresh_s: Between two fetches of a key set.
         jwks_stale_max_s: How long the last good keys outlive their source.
         audience_list: Whether ``aud`` may be a list.
         typ_jwt: Whether the ``typ`` of a token may also be ``JWT``.
@@ -165,7 +165,7 @@ class Limits(_Section, frozen=True):
         player: Of one player's client events.
         service: Of one service's facts.
         brand: Of one brand's events, whoever sends them.
-        address: Of one IPv4 /32 or IPv6 /64, in requests and in refusals before the quota.
+        address: Of one IPv4 /32 or IPv6 /64, in requests.
         node: Of everything this node takes.
     """
 
@@ -181,7 +181,8 @@ class SpoolSettings(_Section, frozen=True):
 
     Attributes:
         path: The directory; one process owns it.
-        bytes_max: Of this process: waiting (not yet acknowledged) and retained (kept for recall).
+        bytes_max: Of this process: waiting (not yet acknowledged) and, in what is left over,
+            retained (acknowledged, kept for recall).
         lane_share_max: Of ``bytes_max``, what one lane may take.
         reserve_bytes: The last of ``bytes_max``, open only to the lanes that hold money.
         retained_bytes_max: Per lane; how far recall remembers, in bytes.
@@ -214,8 +215,8 @@ class OriginSettings(_Section, frozen=True):
 
     Attributes:
         url: ``log:PATH``, the embedded log. Never holds a secret.
-        options: The origin's own settings, by its names. Its values may be secrets: given by
-            ``EDGE_ORIGIN__OPTIONS_FILE``, a JSON object, and never shown.
+        options: The origin's own settings, by its names. Never shown, as they may be secrets;
+            such go into a JSON object in the file that ``EDGE_ORIGIN__OPTIONS_FILE`` names.
     """
 
     url: Text = "log:var/origin"

@@ -86,6 +86,8 @@ _ROCA_TRACES: Final = tuple(
 )
 """Residues a modulus of the broken generator has modulo each prime: powers of 65,537.
 
+One sound modulus in 240 million looks the same.
+
 Source: Nemec et al., "The Return of Coppersmith's Attack" (CVE-2017-15361), §2.3.
 """
 

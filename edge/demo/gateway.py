@@ -151,7 +151,7 @@ def _address(text: str) -> Address:
 def toml(settings: Mapping[str, Settings | list[Settings]]) -> str:
     """Write sections as TOML; a list of sections becomes an array of tables.
 
-    A JSON string, number, boolean or list of such is a TOML value as it stands.
+    What is ``None`` is left out. A JSON string, number, boolean or list of such is a TOML value as it stands.
 
     Source: TOML 1.0.
     """
@@ -160,5 +160,9 @@ def toml(settings: Mapping[str, Settings | list[Settings]]) -> str:
         many = isinstance(section, list)
         for table in section if isinstance(section, list) else [section]:
             lines.append(f"[[{name}]]" if many else f"[{name}]")
-            lines += [f"{key} = {json.dumps(value)}" for key, value in table.items()]
+            lines += [
+                f"{key} = {json.dumps(value)}"
+                for key, value in table.items()
+                if value is not None
+            ]
     return "\n".join([*lines, ""])

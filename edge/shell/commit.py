@@ -2,10 +2,12 @@
 
 import asyncio
 import enum
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from edge.core.lane import Lane
-from edge.core.record import Record
+
+if TYPE_CHECKING:
+    from edge.core.record import Record
 
 
 class Synced(enum.Enum):

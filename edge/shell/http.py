@@ -184,9 +184,9 @@ async def _read_body(receive: Receive) -> bytes:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise Disconnected
-        chunk: bytes = message["body"]
+        chunk: bytes = message.get("body", b"")
         body += chunk
         if len(body) > BODY_BYTES_MAX:
             raise Reject(Reason.BODY_TOO_LARGE, "while reading")
-        if not message["more_body"]:
+        if not message.get("more_body", False):
             return body

@@ -4,10 +4,10 @@ Reads only, takes no lock. What the owner changes meanwhile may be missed, or se
 torn end of the segment being written is no fault.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import chain
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, TypeAlias
 
 import msgspec
 
@@ -16,7 +16,7 @@ from edge.core.frame import HEADER_BYTES, Frame, UnknownVersion
 from edge.core.lane import Lane
 from edge.shell.claim import unknown_format
 from edge.shell.cursor import Position
-from edge.shell.disk import Disk, OsDisk
+from edge.shell.disk import OsDisk
 from edge.shell.recovery import Outline, outline, survey
 from edge.shell.segment import LaneFiles
 from edge.shell.shelf import Shelf
@@ -115,34 +115,32 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
     complaint: str
 
 
-Row = SegmentRow | RecordRow | LaneRow | Fault
-Command = Literal["ls", "cat", "stats", "verify"]
+Row: TypeAlias = SegmentRow | RecordRow | LaneRow | Fault
+Command: TypeAlias = Literal["ls", "cat", "stats", "verify"]
 
 
-def inspect(command: Command, root: Path, disk: Disk | None = None) -> Iterator[Row]:
+def inspect(command: Command, root: Path) -> Iterator[Row]:
     """Read what *command* asks for from every lane of every worker.
 
     Args:
         command: ``ls``, ``cat``, ``stats`` or ``verify``.
         root: ``spool.path``.
-        disk: Where it lies.
 
     Raises:
         ConfigError: There is no spool, or another version of the gateway wrote it.
         OSError: A directory cannot be read.
     """
-    read = {"ls": _segments, "cat": _records, "stats": _figures, "verify": _faults}[command]
     found = sorted(root.glob("*/id"))
     if not found:
         raise ConfigError("spool.path", f"there is no spool in {root}")
-    disk = disk or OsDisk()
     for identity in found:
         for lane in Lane:
             directory = identity.parent / lane.value
             if not directory.is_dir():
                 continue
             try:
-                yield from read(_Desk(identity.parent.name, lane, LaneFiles(disk, directory)))
+                desk = _Desk(identity.parent.name, lane, LaneFiles(OsDisk(), directory))
+                yield from _READERS[command](desk)
             except UnknownVersion as error:
                 complaint = unknown_format(directory, error.version)
                 raise ConfigError("spool.path", complaint) from error
@@ -239,6 +237,14 @@ def _fault(desk: _Desk, segment: int, offset: int, length: int, complaint: str) 
         length=length,
         complaint=complaint,
     )
+
+
+_READERS: Final[dict[Command, Callable[[_Desk], Iterator[Row]]]] = {
+    "ls": _segments,
+    "cat": _records,
+    "stats": _figures,
+    "verify": _faults,
+}
 
 
 def lines(rows: Iterator[Row], *, is_json: bool) -> Iterator[str]:

@@ -109,5 +109,6 @@ class Room:
             self._has_headroom = True
 
     def _give_up_one(self) -> int:
-        sizes = (self.holders[lane].give_up_oldest() for lane in _GIVING_ORDER)
+        holders = (self.holders[lane] for lane in _GIVING_ORDER if lane in self.holders)
+        sizes = (holder.give_up_oldest() for holder in holders)
         return next((size for size in sizes if size), 0)

@@ -4,15 +4,17 @@ It owns the descriptor, the numbers, and when one segment follows another.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 from edge.core.frame import Header, encode, seed
 from edge.core.record import Record
-from edge.shell.disk import Output
 from edge.shell.recovery import Recovered
 from edge.shell.segment import LaneFiles, Segment
 from edge.shell.shelf import Shelf
+
+if TYPE_CHECKING:
+    from edge.shell.disk import Output
 
 
 class SegmentWriter:

@@ -21,6 +21,7 @@ from edge.shell.life import Life
 from edge.shell.listen import Server, address
 from edge.shell.meters import Histogram
 from edge.shell.spool import Spool
+from origin_client.origin import Origin
 
 log: Final = logging.getLogger("edge.server")
 
@@ -71,6 +72,7 @@ class Gateway:
         spool: Open, recovered, its writers not started.
         recall: Rebuilt from the spool.
         forwarders: One per lane, not started.
+        origin: Where they forward to.
         keyring: Nothing fetched yet.
         life: Told when the process leaves.
         loop_lag: Where the loop's lag is counted.
@@ -83,6 +85,7 @@ class Gateway:
     spool: Spool
     recall: Recall
     forwarders: Sequence[Forwarder]
+    origin: Origin
     keyring: Keyring
     life: Life
     loop_lag: Histogram
@@ -131,6 +134,7 @@ class Gateway:
         left_s = max(0, deadline_ns - self.clock.now().steady_ns) / NS_PER_S
         stops = [asyncio.to_thread(forwarder.stop, left_s) for forwarder in self.forwarders]
         await asyncio.gather(*stops)
+        await asyncio.to_thread(self.origin.close)
         await asyncio.to_thread(self.spool.close)
         log.info("left")
 

@@ -42,6 +42,12 @@ OTHER_TYPE: Final[dict[str, Any]] = {
 }
 
 
+def is_valid(instance: Any, schema: Schema) -> bool:
+    """Whether a JSON Schema accepts *instance*, formats included."""
+    validator: Any = jsonschema.Draft202012Validator(schema, format_checker=FORMATS)
+    return bool(validator.is_valid(instance))
+
+
 class Case(NamedTuple):
     """One broken event.
 
@@ -59,18 +65,19 @@ class Case(NamedTuple):
 def sample_event(schema: Schema) -> dict[str, Any]:
     """Write an event that has every member the schema knows."""
     event: dict[str, Any] = _sample(schema, schema)
-    AGREEMENTS.get(event["type"], lambda data: data)(event["data"])
+    if event["type"] in AGREEMENTS:
+        AGREEMENTS[event["type"]](event["data"])
     return event
 
 
 def broken_events(schema: Schema) -> Iterator[Case]:
     """Break each member of a valid event, one at a time, in every way its schema names."""
     event = sample_event(schema)
-    for path, member in _places(schema, schema, ()):
+    for path, member in places_of(schema, schema):
         value = _sample(member, schema) if path else event
         for label, broken, below in _breaks(member, value):
             pointer = "".join(f"/{step}" for step in (*path, *below))
-            yield Case(f"{pointer} {label}", _replaced(event, path, broken), pointer)
+            yield Case(f"{pointer} {label}", replaced(event, path, broken), pointer)
 
 
 def _breaks(member: Schema, value: Any) -> Iterator[tuple[str, Any, Path]]:
@@ -101,16 +108,17 @@ def _sizes(member: Schema, value: Any) -> Iterator[tuple[str, Any]]:
             yield "too long", ((value or "a") * size)[:size]
 
 
-def _replaced(value: Any, path: Path, new: Any) -> Any:
+def replaced(value: Any, path: Path, new: Any) -> Any:
+    """Copy *value* with *new* at *path*; an empty array gets its first element."""
     if not path:
         return new
     step, *rest = path
     if isinstance(step, int):
         elements = value or [None]
         return [
-            _replaced(e, tuple(rest), new) if i == step else e for i, e in enumerate(elements)
+            replaced(e, tuple(rest), new) if i == step else e for i, e in enumerate(elements)
         ]
-    return value | {step: _replaced(value.get(step), tuple(rest), new)}
+    return value | {step: replaced(value.get(step), tuple(rest), new)}
 
 
 def _resolved(member: Schema, root: Schema) -> Schema:
@@ -125,8 +133,8 @@ def _resolved(member: Schema, root: Schema) -> Schema:
 def _kind(member: Schema) -> str:
     if "enum" in member:
         return "enum"
-    kind = member["type"]
-    return kind[0] if isinstance(kind, list) else str(kind)
+    kinds: str | list[str] = member["type"]
+    return kinds if isinstance(kinds, str) else kinds[0]
 
 
 def _sample(member: Schema, root: Schema) -> Any:
@@ -146,15 +154,15 @@ def _sample(member: Schema, root: Schema) -> Any:
 
 def _text(member: Schema) -> str:
     """Find the first word that has the pattern, the format and the length."""
-    validator = jsonschema.Draft202012Validator(member, format_checker=FORMATS)
-    return next(word for word in WORDS if validator.is_valid(word))
+    return next(word for word in WORDS if is_valid(word, member))
 
 
-def _places(member: Schema, root: Schema, path: Path) -> Iterator[tuple[Path, Schema]]:
+def places_of(member: Schema, root: Schema, path: Path = ()) -> Iterator[tuple[Path, Schema]]:
+    """Yield each place the schema knows, with its own schema; of an array, one element."""
     member = _resolved(member, root)
     yield path, member
     for name, part in member.get("properties", {}).items():
-        yield from _places(part, root, (*path, name))
+        yield from places_of(part, root, (*path, name))
     parts = member.get("prefixItems", [member["items"]] if "items" in member else [])
     for index, part in enumerate(parts):
-        yield from _places(part, root, (*path, index))
+        yield from places_of(part, root, (*path, index))

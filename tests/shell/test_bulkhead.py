@@ -1,0 +1,174 @@
+"""One lane whole, on a disk that forgets, tears and fails: what was accepted comes out again."""
+
+import errno
+from collections.abc import Iterator
+from itertools import pairwise
+from random import Random
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, settings, strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+)
+
+from edge.config import SpoolSettings
+from edge.core.reject import Reject
+from edge.shell.lane_spool import Quarantined, Stored
+from tests.fakes import FakeClock
+from tests.fakes_disk import Call, FakeDisk
+from tests.fakes_spool import LANE, ROOT, OneLane
+
+
+def index_of(stored: Stored) -> int:
+    """Tell which event it is."""
+    envelope = msgspec.json.decode(stored.value)
+    assert isinstance(envelope["index"], int)
+    return envelope["index"]
+
+
+def indexes(frames: list[Stored | Quarantined]) -> list[int]:
+    """Tell which events these are; there must be no damage."""
+    return [index_of(frame) for frame in frames if isinstance(frame, Stored)]
+
+
+class Life(RuleBasedStateMachine):
+    """A lane under random use and random misfortune, beside a ledger of what it promised."""
+
+    @initialize()
+    def begin(self) -> None:
+        """Open a new spool."""
+        self.disk = FakeDisk()
+        self.clock = FakeClock()
+        self.next_index = 0
+        self.pending: list[int] = []
+        self.held: list[int] = []
+        self.uncertain: list[int] = []
+        self.numbers: dict[tuple[str, int], bytes] = {}
+        self.lane = self.open()
+
+    def open(self) -> OneLane:
+        """Start on whatever is there; the disk works while it starts."""
+        self.disk.plan = lambda _index, _call: None
+        self.disk.capacity = 1 << 30
+        self.pending = []
+        self.held = [index for index in self.held if index not in self.uncertain]
+        self.uncertain = []
+        return OneLane(self.disk, clock=self.clock)
+
+    @rule(count=st.integers(1, 4))
+    def append(self, count: int) -> None:
+        """Bring some events."""
+        for _ in range(count):
+            try:
+                self.lane.append(self.next_index)
+            except Reject:
+                return
+            self.pending.append(self.next_index)
+            self.next_index += 1
+
+    @precondition(lambda self: self.pending)
+    @rule()
+    def write(self) -> None:
+        """Let the writer take what has gathered."""
+        self.lane.bulkhead.writer.step()
+        if self.lane.settled[-1][1]:
+            self.held += self.pending
+        self.pending = []
+
+    @rule(
+        after=st.integers(0, 8),
+        times=st.integers(1, 3),
+        code=st.sampled_from([errno.EIO, errno.ENOSPC]),
+    )
+    def break_soon(self, after: int, times: int, code: int) -> None:
+        """Let calls fail from some moment on."""
+        first = len(self.disk.calls) + after
+        self.disk.plan = lambda index, call: (
+            OSError(code, "planned")
+            if first <= index < first + times and call.name not in ("close", "read")
+            else None
+        )
+
+    @rule(room=st.integers(0, 4000))
+    def fill_disk(self, room: int) -> None:
+        """Let somebody else take the room."""
+        self.disk.capacity = self.disk.capacity - self.disk.free + room
+
+    @rule()
+    def free_disk(self) -> None:
+        """Let somebody give it back."""
+        self.disk.capacity = 1 << 30
+
+    @precondition(lambda self: not self.lane.bulkhead.writer._segments.is_open)
+    @rule()
+    def probe(self) -> None:
+        """Let a second pass on a lane that refuses."""
+        self.lane.bulkhead.writer.begin()
+
+    @rule(count=st.integers(1, 5))
+    def forward(self, count: int) -> None:
+        """Bring some records to the origin."""
+        reader = self.lane.reader
+        chunk = reader.read(reader.cursor, bytes_max=1 << 16, records_max=count)
+        self.check(chunk.frames)
+        passed = indexes(chunk.frames)
+        if not passed:
+            return
+        reader.acknowledge(chunk.after)
+        self.uncertain += passed
+        if reader._shelf.cursor == chunk.after:
+            self.held = [index for index in self.held if index not in self.uncertain]
+            self.uncertain = []
+
+    @rule(hours=st.integers(1, 30))
+    def pass_time(self, hours: int) -> None:
+        """Let records leave the dedupe window."""
+        self.clock.advance(hours * 3600)
+        self.lane.reader.wait(self.lane.reader.cursor, 0)
+
+    @rule()
+    def kill(self) -> None:
+        """Start again on what the page cache shows."""
+        self.lane = self.open()
+
+    @rule(seed=st.integers(0, 1 << 32))
+    def cut_power(self, seed: int) -> None:
+        """Start again on what the platter holds."""
+        self.disk.crash(Random(seed))
+        self.lane = self.open()
+
+    @invariant()
+    def nothing_is_lost_invented_or_disordered(self) -> None:
+        """Read everything that waits."""
+        plan, self.disk.plan = self.disk.plan, lambda _index, _call: None
+        length = len(self.disk.calls)
+        frames, _ = self.lane.read(self.lane.reader._shelf.cursor)
+        del self.disk.calls[length:]
+        self.disk.plan = plan
+        self.check(frames)
+        found = indexes(frames)
+        assert set(self.held) <= set(found)
+        assert all(a < b for a, b in pairwise(found)), "order"
+        assert len(frames) == self.lane.reader.holdings().records_waiting
+
+    def check(self, frames: list[Stored | Quarantined]) -> None:
+        """No damage, nothing that was not brought, no number given twice."""
+        for frame in frames:
+            assert isinstance(frame, Stored), frame
+            assert index_of(frame) < self.next_index
+            name = (frame.edgespool, frame.edgeseq)
+            assert self.numbers.setdefault(name, frame.value) == frame.value
+
+
+Life.TestCase.settings = settings(
+    max_examples=150,
+    stateful_step_count=30,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+TestLife = Life.TestCase

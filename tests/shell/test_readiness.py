@@ -1,0 +1,127 @@
+"""A node is taken out of service for three causes only, and names every other one."""
+
+from dataclasses import dataclass, field
+
+import pytest
+
+from edge.core.lane import Lane
+from edge.shell.admin import Readiness
+from edge.shell.bulkhead import LaneStatistics
+from edge.shell.keyring import KeyStatistics
+from edge.shell.life import Life
+from edge.shell.meters import Histogram
+from edge.shell.readiness import Probes
+from edge.shell.shelf import Holdings
+
+GOOD = KeyStatistics("good", keys=1, generation=1, age_s=1, is_stale=False, error=None)
+STALE = KeyStatistics("old", keys=1, generation=1, age_s=9, is_stale=True, error="timed out")
+NONE = KeyStatistics("none", keys=0, generation=0, age_s=None, is_stale=False, error=None)
+
+HEALTHY = {
+    "keys": "ok",
+    "spool": "ok",
+    "life": "ok",
+    **{f"forward.{lane}": "ok" for lane in Lane},
+}
+
+
+def lane_statistics(*, complaint: str = "") -> LaneStatistics:
+    """An empty lane, writable unless there is a complaint."""
+    return LaneStatistics(
+        holdings=Holdings(0, 0, 0, None, None),
+        records_at_start=0,
+        quarantined=0,
+        failed_syncs=0,
+        failed_cursors=0,
+        late_durable=0,
+        torn_bytes=0,
+        is_writable=not complaint,
+        complaint=complaint,
+        sync_seconds=Histogram(),
+    )
+
+
+@dataclass
+class FakeKeyring:
+    """Tells what it is told."""
+
+    told: list[KeyStatistics]
+
+    def statistics(self) -> list[KeyStatistics]:
+        """What it was made with."""
+        return self.told
+
+
+@dataclass
+class FakeSpool:
+    """Tells what it is told."""
+
+    complaints: dict[Lane, str] = field(default_factory=dict[Lane, str])
+
+    def statistics(self) -> dict[Lane, LaneStatistics]:
+        """Every lane, with its complaint."""
+        return {lane: lane_statistics(complaint=self.complaints.get(lane, "")) for lane in Lane}
+
+
+@dataclass
+class FakeForwarder:
+    """Has one ailment, or none."""
+
+    ailment: str | None = None
+
+    def health(self) -> str | None:
+        """What it was made with."""
+        return self.ailment
+
+
+def read(
+    *keys: KeyStatistics,
+    life: Life | None = None,
+    complaints: dict[Lane, str] | None = None,
+    ailments: dict[Lane, str] | None = None,
+) -> Readiness:
+    """Ask probes of parts in these states; healthy where nothing is said."""
+    forwarders = {lane: FakeForwarder((ailments or {}).get(lane)) for lane in Lane}
+    keyring, spool = FakeKeyring(list(keys)), FakeSpool(complaints or {})
+    return Probes(life or Life(), keyring, spool, forwarders).read()
+
+
+def test_a_healthy_node_is_ready() -> None:
+    assert read(GOOD) == Readiness(ready=True, probes=HEALTHY)
+
+
+def test_one_issuer_with_keys_is_enough() -> None:
+    assert read(STALE, GOOD, NONE).ready
+
+
+@pytest.mark.parametrize(
+    ("keys", "line"),
+    [
+        ([STALE, NONE], "old: timed out; none: no keys yet"),
+        ([], "no issuer is set: add one under [[auth.issuers]]"),
+    ],
+)
+def test_a_node_without_believed_keys_is_not_ready(
+    keys: list[KeyStatistics], line: str
+) -> None:
+    assert read(*keys) == Readiness(ready=False, probes=HEALTHY | {"keys": line})
+
+
+def test_a_lane_that_cannot_be_written_makes_the_node_unready() -> None:
+    readiness = read(GOOD, complaints={Lane.BET: "I/O error"})
+
+    assert readiness == Readiness(ready=False, probes=HEALTHY | {"spool": "bet: I/O error"})
+
+
+def test_a_leaving_node_is_not_ready() -> None:
+    life = Life()
+    life.leave()
+
+    assert read(GOOD, life=life) == Readiness(ready=False, probes=HEALTHY | {"life": "leaving"})
+
+
+def test_an_origin_that_is_down_is_a_line_and_no_more() -> None:
+    readiness = read(GOOD, ailments={Lane.BET: "connection refused"})
+
+    assert readiness.ready
+    assert readiness.probes["forward.bet"] == "connection refused"
