@@ -44,7 +44,7 @@ check: $(VENV)/.dev  ## lint, types, import contracts, house rules
 	$(PY) -m ruff format --check --quiet
 	$(PY) -m mypy
 	$(PY) -m pyright
-	$(VENV)/bin/lint-imports --no-timings
+	$(VENV)/bin/lint-imports
 	$(PY) -m pytest --quiet tests/test_house_rules.py
 
 format: $(VENV)/.dev  ## put the code into its one form
@@ -60,7 +60,7 @@ lock: $(VENV)/.dev  ## pin anew what pyproject.toml asks for, a week after its r
 	done
 
 clean:  ## remove what was made here, except spools and logs
-	rm -rf $(VENV) build *.egg-info .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) build *.egg-info .coverage .coverage.* .hypothesis .*_cache
 
 # A development environment holds all that a demo needs, in the same versions.
 $(VENV)/.run: requirements/run.txt | $(PY)

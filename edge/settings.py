@@ -191,7 +191,10 @@ class Reader:
         if annotation == Size and isinstance(raw, str) and (size := _SIZE.fullmatch(raw)):
             raw = int(size[1]) * _UNITS[size[2]]
         try:
-            return msgspec.convert(raw, annotation, strict=not isinstance(raw, _Text))
+            if isinstance(raw, _Text):
+                # As a plain string: msgspec writes no subclass of it, and a name ends there.
+                return msgspec.convert(str(raw), annotation, strict=False)
+            return msgspec.convert(raw, annotation)
         except msgspec.ValidationError as error:
             named = [name for choice in get_args(annotation) for name in get_args(choice)]
             said = str(error).replace("`", "")

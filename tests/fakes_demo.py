@@ -120,8 +120,11 @@ class AgreeableGateway(ScriptedGateway):
 
     @override
     def reply(self) -> bytes:
-        """Accept all events of the last request."""
-        batch = cast("list[Event]", self.batches[-1])
+        """Accept all events of the last request, if it has any."""
+        try:
+            batch = cast("list[Event]", json.loads(self.requests[-1][1]))
+        except ValueError:
+            return answer(400, {"code": "body_malformed"})
         known = {event["id"] for event in self.events}
         fresh = [event for event in batch if event["id"] not in known]
         self.events += fresh

@@ -67,12 +67,14 @@ class FakeDisk(Disk):
         calls: Every call, in order.
         plan: Asked before each call, with its index; an error that it returns is raised.
         capacity: Bytes that all files together may take.
+        misuses: Files written or synced after that had failed.
     """
 
     def __init__(self) -> None:
         self.calls: list[Call] = []
         self.plan: Callable[[int, Call], OSError | None] = lambda _index, _call: None
         self.capacity = 1 << 40
+        self.misuses: list[str] = []
         self.names: dict[Path, Node] = {}
         self._durable_names: dict[Path, Node] = {}
         self._changes: dict[Path, list[tuple[Path, Node | None]]] = {}
@@ -186,7 +188,7 @@ class FakeDisk(Disk):
 
 
 class FakeOutput(Output):
-    """One open file of a :class:`FakeDisk`; fails the test when used after a failure."""
+    """One open file of a :class:`FakeDisk`; after a failure it lies, and tells on its user."""
 
     def __init__(self, disk: FakeDisk, path: Path, node: Node) -> None:
         self._disk = disk
@@ -197,7 +199,7 @@ class FakeOutput(Output):
     @override
     def write(self, content: bytes) -> None:
         """Append; a failure leaves a part of it."""
-        assert not self._is_broken, "written after a failure"
+        self._suspect("written")
         error = self._disk.called("write", self._path)
         if len(content) > self._disk.free:
             content = content[: max(0, self._disk.free)]
@@ -211,7 +213,7 @@ class FakeOutput(Output):
     @override
     def sync(self) -> None:
         """Save the bytes, or drop them."""
-        assert not self._is_broken, "synced after a failure"
+        self._suspect("synced")
         error = self._disk.called("sync", self._path)
         if error is not None:
             self._is_broken = True
@@ -224,3 +226,7 @@ class FakeOutput(Output):
         """Nothing more may come."""
         self._disk.called("close", self._path)
         self._is_broken = True
+
+    def _suspect(self, what: str) -> None:
+        if self._is_broken:
+            self._disk.misuses.append(f"{self._path} {what} after a failure, or closed")

@@ -29,12 +29,13 @@ SMALL = Bounds(
 
 
 def record(index: int, *, accepted_ms: int = NOW_MS, padding: int = 0) -> Record:
-    """Make the *index*-th event; its envelope tells which it is."""
+    """Make the *index*-th event; its envelope tells which it is, in a size that does not."""
     return Record(
         key=b"player-%d" % (index % 3),
         accepted_ms=accepted_ms,
         footprint=Footprint(time_ms=index, id_key=index + 1, digest=index + 2),
-        envelope=b'{"index":%d,"padding":"%s"}' % (index, b"x" * padding),
+        envelope=b'{"index":%d,"padding":"%s"}'
+        % (index, b"x" * (padding + 5 - len(str(index)))),
     )
 
 

@@ -10,8 +10,8 @@ corner of recall's table.
 
 Each kind of hash starts from its own state, which has consumed the secret and the kind's tag
 before the first event comes; so an id never equals a key, and a short text costs one
-compression. Texts are joined by a control character, which no schema lets into a string: no
-two lists of parts give the same text.
+compression. Texts are joined by ASCII's "unit separator" (0x1F), a control character, which no
+schema lets into a string: no two lists of parts give the same text.
 
 Source: RFC 7693 (BLAKE2b, keyed); design.md §3a rules 2 and 13.
 """
@@ -30,7 +30,6 @@ SECRET_BYTES_MAX: Final = blake2b.MAX_KEY_SIZE
 
 _HASH_BYTES: Final = 8  # a word of recall's table, and of a record on disk
 _ATTRIBUTES: Final = frozenset({"session", "subject"})  # key fields outside of ``data``
-_SEPARATOR: Final = "\x1f"  # ASCII "unit separator"
 _MEMBERS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ENCODER: Final = msgspec.json.Encoder()
 
@@ -114,11 +113,11 @@ def _hash(state: blake2b, text: bytes) -> int:
 
 def _key_text(event: Event, owner: str, key: BusinessKey) -> bytes:
     """Join a business key's parts, with the fields' names: two keys of a type never meet."""
-    parts = [event.spec.type, owner]
+    text = f"{event.spec.type}\x1f{owner}"
     for field in key.fields:
         holder = event.wire if field in _ATTRIBUTES else event.wire.data
-        parts += field, str(getattr(holder, field))
-    return _SEPARATOR.join(parts).encode()
+        text += f"\x1f{field}\x1f{getattr(holder, field)}"
+    return text.encode()
 
 
 def _without(data: bytes, ignored: tuple[str, ...]) -> bytes:

@@ -24,9 +24,8 @@ def pointer_of(error: msgspec.ValidationError) -> str:
 
     Source: RFC 6901 §3; the messages are msgspec's, 0.22.
     """
-    complaint, _, place = (
-        str(error).rpartition(_AT) if _AT in str(error) else (str(error), "", "")
-    )
+    before, at, after = str(error).rpartition(_AT)
+    complaint, place = (before, after) if at else (after, "")
     pointer = "".join(f"/{name or index}" for name, index in _STEP.findall(place))
     if complaint.startswith(_MISSING):
         return f"{pointer}/{complaint.removeprefix(_MISSING).removesuffix('`')}"

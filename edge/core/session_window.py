@@ -50,7 +50,8 @@ class Sessions:
     """All sessions of this process.
 
     Args:
-        sessions_max: Bound of remembered sessions, at least 2; longest unused out first.
+        sessions_max: Bound of remembered sessions, at least 2; longest unused out first. One
+            takes about 120 bytes, and 170 more with numbers missing.
     """
 
     def __init__(self, sessions_max: int) -> None:

@@ -21,6 +21,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 from typing import NamedTuple, TypeAlias, cast
 
@@ -88,8 +89,8 @@ def read_log(root: Path) -> Iterator[Line]:
     """
     for partition in sorted(path for path in root.glob("edge.*/*") if path.is_dir()):
         files = sorted(partition.glob("*.jsonl"))
-        ends = [*(int(file.stem) for file in files[1:]), sys.maxsize]
-        for file, end in zip(files, ends, strict=True):
+        for file, behind in zip_longest(files, files[1:]):
+            end = int(behind.stem) if behind else sys.maxsize
             for text in _lines(file):
                 line = _object(text)
                 offset = cast("int", line["offset"])

@@ -57,9 +57,11 @@ def main(
         except* (GatewayError, UnsettledError) as failed:
             faults = [str(failure) for failure in failed.exceptions]
         except* (KeyboardInterrupt, asyncio.CancelledError):
-            faults = ["it was interrupted; everything is stopped and removed"]
-    for fault in faults:
-        narrator.show(f"  DOES NOT ADD UP: {fault}")
+            faults = ["it was interrupted"]
+        for fault in faults:
+            narrator.show(f"  DOES NOT ADD UP: {fault}")
+        if faults:
+            narrator.show(f"\nThe gateway's last words:\n{stage.gateway.last_words()}\n")
     narrator.tell("does not add up" if faults else "everything adds up")
     return 1 if faults else 0
 

@@ -54,7 +54,7 @@ async def play(stage: Stage) -> list[str]:
         guests.append(everybody.create_task(_kill_in_the_middle(stage, casino)))
         pause_s = stage.seconds * TRICK_PAUSE
         wrong = everybody.create_task(rampage(trickster, pause_s, stage.narrator.tell))
-        await asyncio.gather(wrong, *guests)
+        await asyncio.wait([wrong, *guests])
         for shift in staff:
             shift.cancel()
     return wrong.result()
@@ -69,11 +69,14 @@ async def _kill_in_the_middle(stage: Stage, casino: Casino) -> None:
     await asyncio.sleep(stage.seconds * KILLED_AFTER)
     stage.narrator.tell("a jackpot is near: everybody plays at once")
     casino.rush.set()
-    await stage.traffic.reaches(KILL_IN_FLIGHT)
-    # The first answer out of a group commit: its neighbours are durable and not yet told.
-    await stage.traffic.ebbs()
-    in_flight = stage.traffic.in_flight
-    await asyncio.to_thread(stage.gateway.kill)
+    in_flight = 0
+    while not in_flight:
+        await stage.traffic.reaches(KILL_IN_FLIGHT)
+        # The first answer out of a group commit: its neighbours are durable and not yet told.
+        await stage.traffic.ebbs()
+        in_flight = stage.traffic.in_flight
+    # Not in a thread: the kill must not come a moment later, and everybody may notice.
+    stage.gateway.kill()
     casino.rush.clear()
     stage.narrator.tell(f"SIGKILL, with {in_flight} requests in flight")
     began_s = time.monotonic()

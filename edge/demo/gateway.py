@@ -117,6 +117,10 @@ class Gateway:
         ) as answer:
             return cast("bytes", answer.read()).decode()
 
+    def last_words(self) -> str:
+        """Quote the end of its log."""
+        return "\n".join(self.log.read_text("utf-8").splitlines()[-LOG_LINES_SHOWN:])
+
     def _listening(self, process: subprocess.Popen[str]) -> tuple[Address, Address]:
         """Read the one line it prints when it listens."""
         assert process.stdout is not None
@@ -127,7 +131,7 @@ class Gateway:
         watchdog.cancel()
         if not line:
             code = self._reap()
-            raise GatewayError(f"exit code {code} before it listened\n{self._last_words()}")
+            raise GatewayError(f"exit code {code} before it listened\n{self.last_words()}")
         listening = cast("dict[str, str]", json.loads(line))
         return _address(listening["public"]), _address(listening["admin"])
 
@@ -138,9 +142,6 @@ class Gateway:
         self.process.stdout.close()
         self.process = None
         return code
-
-    def _last_words(self) -> str:
-        return "\n".join(self.log.read_text("utf-8").splitlines()[-LOG_LINES_SHOWN:])
 
 
 def _address(text: str) -> Address:

@@ -5,7 +5,7 @@ verdict other than the expected one is a fault of the evening.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final, NamedTuple, TypeAlias
 
@@ -149,15 +149,10 @@ TRICKS: Final = (
 )
 
 
-async def rampage(
-    guest: Trickster,
-    pause_s: float,
-    tell: Callable[[str], None],
-    tricks: Sequence[Trick] = TRICKS,
-) -> list[str]:
-    """Play *tricks*, *pause_s* apart; return what was answered wrongly, in words."""
+async def rampage(guest: Trickster, pause_s: float, tell: Callable[[str], None]) -> list[str]:
+    """Play all tricks, *pause_s* apart; return what was answered wrongly, in words."""
     wrong: list[str] = []
-    for trick in tricks:
+    for trick in TRICKS:
         verdicts = await trick.play(guest)
         answer = verdicts if isinstance(trick.expected, list) else set(verdicts)
         tell(f"{trick.name}: {_summary(verdicts)}")

@@ -16,7 +16,6 @@ A full disk is no failure of that kind. The lane refuses as full, room is made
 is anything taken.
 """
 
-import contextlib
 import logging
 from typing import Final
 
@@ -145,8 +144,7 @@ class LaneWriter:
         if error is not None and is_full(error):
             self.is_writable = True
             self._intake.refuse(Reason.LANE_FULL)
-            with contextlib.suppress(OSError):  # tried again at the next probe
-                self._room.free()
+            self._room.free()
         else:
             self.is_writable = False
             self._intake.refuse(Reason.LANE_FAILED)

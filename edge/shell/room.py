@@ -62,11 +62,7 @@ class Room:
                 return
 
     def free(self) -> None:
-        """Make room on a full disk for what must be written all the same.
-
-        Raises:
-            OSError: The file system refuses even to delete.
-        """
+        """Make room on a full disk for what must be written all the same."""
         freed = 0
         while freed < self._bounds.headroom_bytes and (size := self._give_up_one()):
             freed += size
@@ -74,17 +70,10 @@ class Room:
             self.give_headroom()
 
     def give_headroom(self) -> None:
-        """Delete the headroom, if it is there.
-
-        Raises:
-            OSError: It cannot be deleted.
-        """
-        with self._lock:
+        """Delete the headroom; where it is gone, or stays, there is nothing more to give."""
+        with self._lock, contextlib.suppress(OSError):
             self._has_headroom = False
-            try:
-                self._disk.unlink(self._headroom)
-            except FileNotFoundError:
-                return
+            self._disk.unlink(self._headroom)
 
     def restore(self) -> None:
         """Make the headroom, unless it is there.

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Final
 
 import jwt
+import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -251,6 +252,8 @@ _FORGED: Final = {
     "player who states facts": player_token(scope="events:write facts:bet"),
     "service with a session": service_token(sid=SESSION),
     "over, with another audience": player_token(iat=0, exp=1, aud="shop"),
+    "over, without sid": player_token(iat=0, exp=1, sid=ABSENT),
+    "over, not yet valid": player_token(iat=0, exp=1, nbf=NOW_S + 3600),
     "over, of a stranger": STRANGER.token(player_claims(iat=0, exp=1)),
 }
 
@@ -268,6 +271,18 @@ def test_every_refused_token_gets_the_same_answer() -> None:
     answers = {_reason(bearer(token)) for token in _FORGED.values()}
 
     assert answers == {Reason.TOKEN_INVALID}
+
+
+def test_a_token_may_have_four_kib_and_no_more() -> None:
+    by_size = {
+        len(token): token for token in (player_token(more="x" * n) for n in range(2600, 2800))
+    }
+    fits = max(size for size in by_size if size <= TOKEN_BYTES_MAX)
+    exceeds = min(size for size in by_size if size > TOKEN_BYTES_MAX)
+
+    assert authenticate(bearer(by_size[fits]), gate(), NOW).subject == PLAYER
+    assert _reason(bearer(by_size[exceeds])) is Reason.TOKEN_INVALID
+    assert exceeds - fits <= 2
 
 
 def test_the_last_character_of_a_signature_has_one_spelling() -> None:
@@ -511,26 +526,41 @@ def test_any_octets_are_refused(authorization: list[bytes]) -> None:
     assert reason in (Reason.TOKEN_MISSING, Reason.TOKEN_INVALID)
 
 
-_PARTS = st.binary(max_size=40).map(_encoded)
+def _changed(members: dict[str, object], changes: dict[str, object]) -> bytes:
+    kept = {name: value for name, value in (members | changes).items() if value is not ABSENT}
+    return msgspec.json.encode(kept)
 
 
-@given(_PARTS, _PARTS, _PARTS)
-def test_any_three_parts_are_refused(header: str, payload: str, signature: str) -> None:
-    authorization = [f"Bearer {header}.{payload}.{signature}".encode()]
+_NAMES = st.sampled_from([*HEADER, *player_claims(), "crit"])
+_ODD: Final[list[object]] = [ABSENT, None, 1, "none", []]
+_VALUES = st.sampled_from([*HEADER.values(), *player_claims().values(), *_ODD])
+_CHANGES = st.dictionaries(_NAMES, _VALUES, max_size=1)
+_HEADERS = st.builds(_changed, st.just(HEADER), _CHANGES)
+_PAYLOADS = st.builds(_changed, st.just(player_claims()), _CHANGES)
 
-    assert _reason(authorization) is Reason.TOKEN_INVALID
+
+@given(
+    st.tuples(_HEADERS, _PAYLOADS, st.binary(max_size=64)).map(list)
+    | st.lists(_HEADERS | _PAYLOADS | st.binary(max_size=9), max_size=5)
+)
+def test_any_parts_are_refused(parts: list[bytes]) -> None:
+    token = ".".join(map(_encoded, parts)) or "."
+
+    assert _reason(bearer(token)) is Reason.TOKEN_INVALID
 
 
 @given(
     st.sampled_from([ED.token(player_claims()), RS.token(player_claims()), service_token()]),
-    st.integers(0, 2000),
+    st.integers(0, 2000) | st.just(-1),
     st.integers(1, 255),
 )
 def test_no_mutation_of_a_token_speaks_for_anybody(token: str, place: int, flip: int) -> None:
+    at = gate()
+    authenticate(bearer(token), at, NOW)
     octets = bytearray(token.encode("ascii"))
     octets[place % len(octets)] ^= flip
 
-    assert _reason([b"Bearer " + octets]) is Reason.TOKEN_INVALID
+    assert _reason([b"Bearer " + octets], at) is Reason.TOKEN_INVALID
 
 
 @given(

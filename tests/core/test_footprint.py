@@ -3,10 +3,14 @@
 import msgspec
 import pytest
 
-from edge.core.event import Event
+from edge.core.catalogue.registry import SPECS
+from edge.core.decode import Shape, decode
+from edge.core.event import Event, Spec
 from edge.core.footprint import SECRET_BYTES_MAX, SECRET_BYTES_MIN, Footprints
+from edge.core.lane import Authority
 from edge.core.principal import Principal
 from edge.core.record import Footprint
+from tests.core.catalogue.examples import example
 from tests.fakes_stages import (
     FACT,
     INTENT,
@@ -198,6 +202,18 @@ def test_the_key_of_another_session_is_another_key() -> None:
     assert differing(
         taken(one, SERVICE), taken(with_wire(one, session=OTHER_SESSION), SERVICE)
     ) == {"key"}
+
+
+@pytest.mark.parametrize("spec", SPECS.values(), ids=lambda spec: spec.type)
+def test_every_type_of_the_catalogue_has_the_keys_its_row_names(spec: Spec) -> None:
+    (event,) = decode(msgspec.json.encode(example(spec.type)), Shape.OBJECT)
+    assert isinstance(event, Event)
+
+    footprint = taken(event, SERVICE if spec.authority is Authority.FACT else PLAYER)
+
+    assert [bool(footprint.key), bool(footprint.key2)] == [len(spec.keys) > n for n in (0, 1)]
+    ignored = {name for key in spec.keys for name in key.ignoring}
+    assert ignored <= {field.name for field in msgspec.structs.fields(spec.payload)}
 
 
 def test_parts_cannot_be_shifted_into_each_other() -> None:

@@ -222,16 +222,27 @@ def test_a_kid_is_a_short_printable_name(name: object, *, is_one: bool) -> None:
     assert is_kid(name) is is_one
 
 
-_MEMBERS = st.sampled_from(
-    ["kty", "kid", "alg", "use", "key_ops", "crv", "x", "y", "n", "e", "d", "k"]
-)
 _ODD: Final[list[object]] = [None, 1, "", "oct", "RS256", "verify", ["verify"], [], 2**80]
-_VALUES = st.sampled_from(
-    [value for signer in (ED, ES, RS) for value in signer.jwk().values()] + _ODD
+_WHOLE: Final = [signer.jwk() for signer in (ED, ES, RS)]
+_MEMBERS = st.sampled_from([name for jwk in _WHOLE for name in jwk] + ["key_ops", "d"])
+_VALUES = st.sampled_from([value for jwk in _WHOLE for value in jwk.values()] + _ODD)
+
+
+def _changed(
+    jwk: dict[str, object], changes: dict[str, object], missing: set[str]
+) -> dict[str, object]:
+    return {name: value for name, value in (jwk | changes).items() if name not in missing}
+
+
+_JWK = st.builds(
+    _changed,
+    st.sampled_from(_WHOLE),
+    st.dictionaries(_MEMBERS, _VALUES, max_size=2),
+    st.sets(_MEMBERS, max_size=1),
 )
 
 
-@given(st.lists(st.dictionaries(_MEMBERS, _VALUES), max_size=4))
+@given(st.lists(_JWK, max_size=4))
 @example([{}])
 def test_any_members_are_keys_or_refused(keys: list[dict[str, object]]) -> None:
     document = json.dumps({"keys": keys}).encode()

@@ -54,10 +54,12 @@ def wait_ns(charge: Callable[[], None]) -> int:
     try:
         charge()
     except Reject as reject:
-        assert reject.reason is Reason.RATE_EXCEEDED
-        assert reject.retry_after_ns
-        return reject.retry_after_ns
-    return 0
+        refused = reject
+    else:
+        return 0
+    assert refused.reason is Reason.RATE_EXCEEDED
+    assert refused.retry_after_ns
+    return refused.retry_after_ns
 
 
 def paid(
@@ -124,10 +126,7 @@ def test_what_one_uses_up_is_gone_for_those_who_share_it(
     name: QuotaName, neighbour: Principal, brand: str, expected: int
 ) -> None:
     quotas = Quotas([one_a_second(name, 3)])
-    paid(quotas)
-    paid(quotas, SERVICE)
-    quotas = Quotas([one_a_second(name, 3)])
-    paid(quotas, SERVICE if neighbour.kind is SERVICE.kind else PLAYER)
+    paid(quotas, SERVICE if name == "service" else PLAYER)
 
     assert paid(quotas, neighbour, brand) == expected
 
@@ -309,7 +308,7 @@ class LimitStory(RuleBasedStateMachine):
 
 def test_quotas_and_fractions_that_never_forget_always_agree() -> None:
     run_state_machine_as_test(
-        LimitStory, settings=settings(max_examples=100, stateful_step_count=40, deadline=None)
+        LimitStory, settings=settings(max_examples=80, stateful_step_count=30, deadline=None)
     )
 
 

@@ -46,7 +46,7 @@ class Notebook:
 @pytest.mark.parametrize("entries_max", [2, 4])
 def test_a_table_agrees_with_a_notebook_in_every_small_history(entries_max: int) -> None:
     """Exhaustive: a key comes, the last one or two entries fail, or time passes; five times."""
-    moves = [*KEYS, "strike 1", "strike 2", "wait"]
+    moves: list[int | str] = [*KEYS, "strike 1", "strike 2", "wait"]
     for history in product(moves, repeat=5):
         table, notebook = RecallTable(entries_max), Notebook(entries_max)
         now_ms = 10

@@ -96,6 +96,24 @@ def test_a_lanes_edgetime_never_runs_backwards_and_other_lanes_do_not_care() -> 
 
 
 @pytest.mark.parametrize(
+    ("sent", "sealed"),
+    [
+        ("2026-07-31T20:00:00.120Z", "2026-07-31T20:00:00.120Z"),
+        ("2026-07-31T22:00:00+02:00", "2026-07-31T20:00:00.000Z"),
+        ("2026-07-31T20:00:00Z", "2026-07-31T20:00:00.000Z"),
+        ("2026-07-31T20:00:00.1239Z", "2026-07-31T20:00:00.123Z"),
+        ("2026-07-31T20:00:00.12Z", "2026-07-31T20:00:00.120Z"),
+    ],
+)
+def test_a_senders_time_is_cut_to_ms_in_utc(sent: str, sealed: str) -> None:
+    staked = event("bet.round.staked", time=sent)
+
+    record = Sealer("n", "r").seal(staked, PRINCIPAL, FOOTPRINT, DATA, [], NOW)
+
+    assert msgspec.json.decode(record.envelope)["time"] == sealed
+
+
+@pytest.mark.parametrize(
     ("unix_ms", "text"),
     [
         (0, "1970-01-01T00:00:00.000Z"),

@@ -195,8 +195,8 @@ def test_the_lane_waits_while_its_dead_letters_have_no_room() -> None:
 def forward_live(world: World) -> None:
     """Start, and stop only once something was forwarded: a draining lane waits for nobody."""
     world.forwarder.start()
-    world.lane.passed.wait()
-    world.forwarder.stop(30)
+    assert world.lane.passed.wait(10)
+    world.forwarder.stop(10)
 
 
 def test_a_small_young_batch_waits_for_company() -> None:
@@ -276,9 +276,9 @@ def test_an_idle_forwarder_forwards_what_comes_and_stops_when_asked() -> None:
     world.origin.before_publish = published.set
     world.forwarder.start()
     world.frames += run_of(2)
-    published.wait()
+    assert published.wait(10)
 
-    world.forwarder.stop(30)
+    world.forwarder.stop(10)
 
     assert world.origin.numbers() == [1, 2]
 
@@ -306,7 +306,7 @@ def test_a_lane_that_waits_for_room_ends_at_the_deadline() -> None:
     waiting = threading.Event()
     world.on_pause = waiting.set
     world.forwarder.start()
-    waiting.wait()
+    assert waiting.wait(10)
 
     world.forwarder.stop(0.01)
 
@@ -392,7 +392,7 @@ def test_the_spools_own_lane_is_forwarded_and_its_dead_are_on_disk(tmp_path: Pat
         )
         forwarder.start()
         await accept(spool, 100)
-        await asyncio.to_thread(forwarder.stop, 30)
+        await asyncio.to_thread(forwarder.stop, 10)
         await asyncio.to_thread(spool.close)
         return forwarder.statistics()
 

@@ -118,12 +118,7 @@ def twenty_legs_as_system(ada: Visit) -> Event:
     event = slip_submitted(ada, some_uuid(ada.rng))
     payload = cast("dict[str, list[Event]]", event["data"])
     legs = [payload["legs"][0] | {"leg_no": n, "fixture_id": f"f{n}"} for n in range(1, 21)]
-    change: Event = {
-        "slip_type": "system",
-        "legs": legs,
-        "system_sizes": [10],
-        "max_payout_minor": 2**53,
-    }
+    change: Event = {"slip_type": "system", "legs": legs, "system_sizes": [3]}
     return with_data(event, change)
 
 
@@ -206,6 +201,13 @@ REFUSED: Final[Mapping[str, tuple[Callable[[Visit], Event], str, str | None]]] =
     "58 edge attribute": (spin_with(edgenode="mine"), "schema_violation", ""),
     "58 binary data": (spin_with(data_base64="AAAA"), "schema_violation", ""),
     "61 a system of twenty": (twenty_legs_as_system, "schema_violation", "/data/legs"),
+    "61 a payout beyond 2^53": (
+        lambda ada: with_data(
+            slip_submitted(ada, some_uuid(ada.rng)), {"max_payout_minor": 2**53}
+        ),
+        "schema_violation",
+        "/data/max_payout_minor",
+    ),
     "62 a card number": (
         lambda ada: slip_submitted(ada, some_uuid(ada.rng), "4111 1111 1111 1111"),
         "pii_leak",

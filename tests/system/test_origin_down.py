@@ -59,8 +59,8 @@ def test_a_spool_without_room_refuses_with_a_time_and_accepts_again(build: Build
     here = build(
         {
             "spool": {
-                "bytes_max": 4 << 20,
-                "lane_share_max": 0.25,
+                "bytes_max": 16 << 20,
+                "lane_share_max": 0.1,
                 "reserve_bytes": 1 << 20,
                 "retained_bytes_max": 1 << 20,
                 "dead_bytes_max": 1 << 20,

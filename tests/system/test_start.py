@@ -2,24 +2,25 @@
 
 import subprocess
 import sys
-from collections.abc import Mapping
+import zlib
 from pathlib import Path
 
 import pytest
 
-from edge.demo.gateway import Gateway, GatewayError, Settings, toml
+from edge.demo.gateway import Gateway, GatewayError, toml
+from edge.demo.issuer import Issuer
 from tests.system.conftest import Build
-from tests.system.world import TABLE, World
+from tests.system.world import TABLE, Sections, World
 
 pytestmark = pytest.mark.system
 
 START_TIMEOUT_S = 20
 
 
-def failed_start(room: Path, settings: Mapping[str, Settings]) -> tuple[int, str]:
+def failed_start(room: Path, settings: Sections) -> tuple[int, str]:
     """Start ``edge serve`` with *settings*; return its exit code and its words."""
     config = room / "other.toml"
-    config.write_text(toml(dict(settings)))
+    config.write_text(toml(settings))
     done = subprocess.run(
         [sys.executable, "-m", "edge", "serve", "--config", str(config)],
         capture_output=True,
@@ -31,9 +32,14 @@ def failed_start(room: Path, settings: Mapping[str, Settings]) -> tuple[int, str
     return done.returncode, done.stderr
 
 
-def sound(room: Path) -> dict[str, Settings]:
+def sound(room: Path) -> Sections:
     """Settings that would do."""
+    keys = room / "other-keys.json"
+    keys.write_bytes(Issuer().jwks())
     return {
+        "auth.issuers": [
+            {"issuer": "https://x.example", "audience": "e", "jwks_path": str(keys)}
+        ],
         "http": {"port": 0},
         "admin": {"port": 0},
         "spool": {"path": str(room / "other-spool")},
@@ -74,7 +80,7 @@ def test_a_second_process_on_a_spool_is_one_line_and_exit_code_1(here: World) ->
     ids=["typo", "out of range", "wrong type", "unknown origin"],
 )
 def test_a_wrong_setting_is_named_with_exit_code_78(
-    tmp_path: Path, settings: dict[str, Settings], path: str
+    tmp_path: Path, settings: Sections, path: str
 ) -> None:
     code, words = failed_start(tmp_path, sound(tmp_path) | settings)
 
@@ -99,9 +105,7 @@ def test_a_spool_of_another_format_is_left_as_it_is(here: World) -> None:
     here.say(ada, TABLE.spin(ada, 5))
     here.gateway.kill()
     (segment,) = sorted(here.spool.glob("*/game/*.seg"))[-1:]
-    octets = bytearray(segment.read_bytes())
-    octets[VERSION_AT] += 1
-    segment.write_bytes(octets)
+    segment.write_bytes(of_another_version(segment.read_bytes()))
     before = snapshot(here.spool)
 
     with pytest.raises(GatewayError, match="exit code 78"):
@@ -110,7 +114,15 @@ def test_a_spool_of_another_format_is_left_as_it_is(here: World) -> None:
     assert snapshot(here.spool) == before
 
 
-VERSION_AT = 8
+def of_another_version(segment: bytes) -> bytes:
+    """The same segment as the next version of the format would write its header.
+
+    Source: edge.core.frame, "Segment": two copies of 60 bytes and their CRC-32.
+    """
+    mark, version, rest = segment[:8], segment[8:10], segment[10:60]
+    assert version == b"\x01\x00"
+    copy = mark + b"\x02\x00" + rest
+    return (copy + zlib.crc32(copy).to_bytes(4, "little")) * 2 + segment[128:]
 
 
 def snapshot(root: Path) -> dict[str, bytes]:
@@ -132,7 +144,7 @@ def test_settings_also_come_from_the_environment(
     here.wait_until_ready()
     ada = here.visit()
     event = TABLE.spin(ada, 5)
-    here.say(ada, event)
+    assert here.say(ada, event).counts == (1, 0)
     here.wait_until_forwarded(event)
 
     assert [each["edgenode"] for each in here.forwarded()] == ["from-the-environment"]

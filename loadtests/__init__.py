@@ -1,0 +1,1 @@
+"""Load and figures: everything that measures the gateway. Nothing here runs in production."""
