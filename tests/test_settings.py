@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from edge.settings import FILE_BYTES_MAX, PREFIX, Reader, Size
 
@@ -272,7 +272,6 @@ def test_a_file_that_is_not_toml_tells_the_line(tmp_path: Path) -> None:
 _AT_LINE_1 = "Expected ']' at the end of a table declaration (at line 1, column 6)"
 
 
-@settings(deadline=None)
 @given(content=st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
 def test_any_bytes_are_a_tree_or_a_complaint(content: bytes) -> None:
     with TemporaryDirectory() as folder:

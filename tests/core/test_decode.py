@@ -137,6 +137,7 @@ def test_no_object_and_no_array_is_malformed(body: bytes, shape: Shape) -> None:
         pytest.param(GOOD[:-1] + b",}", id="trailing comma in object"),
         pytest.param(hidden(b"NaN"), id="NaN"),
         pytest.param(hidden(b"-Infinity"), id="infinity"),
+        pytest.param(event(seq=float("nan")), id="NaN in one object"),
         pytest.param(hidden(b'"\xff"'), id="not UTF-8"),
         pytest.param(hidden(b'"\xed\xa0\x80"'), id="surrogate in UTF-8"),
         pytest.param(hidden(b'"\\ud800"'), id="lone surrogate"),

@@ -38,13 +38,26 @@ def exact_waits(buckets: FractionBuckets, visits: Iterable[Visit]) -> list[int]:
 def test_every_small_schedule_is_told_the_exact_wait(
     quota: int, window_s: int, burst: int
 ) -> None:
-    """Exhaustive: gaps about one interval and one bucket; nothing is rounded or forgotten."""
+    """Exhaustive: gaps about one interval and one bucket; nothing is rounded."""
     interval_ns = window_s * NS_PER_S // quota
     gaps_ns = (0, interval_ns, interval_ns + 1, interval_ns * burst + 1)
     steps = [(gap_ns, "ada", units) for gap_ns in gaps_ns for units in (1, 2)]
 
     for visits in product(steps, repeat=4):
         limits = {"quota": quota, "window_s": window_s, "burst": burst}
+        told = waits(Buckets(**limits), visits)
+        assert told == exact_waits(FractionBuckets(**limits), visits), visits
+
+
+def test_forgetting_changes_no_decision() -> None:
+    """Exhaustive: two keys, in steps of half a bucket; who forgets one of them is caught."""
+    limits = {"quota": 1, "window_s": 1, "burst": 2}
+    steps = [
+        (gap_s * NS_PER_S, key, units)
+        for gap_s in (0, 1, 2)
+        for key, units in (("ada", 1), ("ada", 2), ("bob", 1))
+    ]
+    for visits in product(steps, repeat=4):
         told = waits(Buckets(**limits), visits)
         assert told == exact_waits(FractionBuckets(**limits), visits), visits
 

@@ -37,8 +37,13 @@ def settings(tmp_path: Path) -> SpoolSettings:
 def values(spool: Spool, lane: Lane) -> list[tuple[int, int]]:
     """Tell number and key of everything that waits."""
     reader = spool.lane(lane)
-    chunk = reader.read(reader.cursor, bytes_max=1 << 20, records_max=1000)
-    return [(f.edgeseq, f.key[-1] - ord("0")) for f in chunk.frames if isinstance(f, Stored)]
+    at, found = reader.cursor, list[tuple[int, int]]()
+    while reader.wait(at, 0):
+        chunk = reader.read(at, bytes_max=1 << 20, records_max=1000)
+        at = chunk.after
+        stored = (frame for frame in chunk.frames if isinstance(frame, Stored))
+        found += [(frame.edgeseq, frame.key[-1] - ord("0")) for frame in stored]
+    return found
 
 
 def test_what_was_accepted_is_forwarded_by_the_next_process(settings: SpoolSettings) -> None:
@@ -281,12 +286,7 @@ def test_the_golden_spool_is_read(tmp_path: Path) -> None:
 
     assert spool.secret == (1).to_bytes(32, "big")
     assert [f.time_ms for f, _ in spool.footprints(Lane.BET)] == list(range(14))
-    reader = spool.lane(Lane.BET)
-    at, numbers = reader.cursor, list[int]()
-    assert at == Position(1, 656)
-    while reader.wait(at, 0):
-        chunk = reader.read(at, bytes_max=1 << 20, records_max=99)
-        at = chunk.after
-        numbers += [frame.edgeseq for frame in chunk.frames if isinstance(frame, Stored)]
+    assert spool.lane(Lane.BET).cursor == Position(1, 656)
+    numbers = [number for number, _ in values(spool, Lane.BET)]
     assert numbers == [*range(5, 13), 1, 2]
     spool.close()
