@@ -43,8 +43,9 @@ class Node:
         self.dropped.append((len(self.durable), len(self.cached)))
 
     def crash(self, random: Random) -> None:
-        """Keep what was durable, and any part of the rest."""
-        kept = bytearray(self.durable)
+        """Keep what was durable, unless it was cut off, and any part of the rest."""
+        cut = len(self.cached) if random.random() < 0.5 else len(self.durable)
+        kept = bytearray(self.durable[:cut])
         rest = self.cached[len(kept) :][: random.randint(0, len(self.cached))]
         for at in range(0, len(rest), PAGE_BYTES):
             page = rest[at : at + PAGE_BYTES]

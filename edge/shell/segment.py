@@ -127,13 +127,15 @@ class LaneFiles:
             raise
 
     def header(self, number: int) -> Header:
-        """Read a segment's header; a lost one leaves its frames unreadable, not the start.
+        """Read a segment's header; a lost one, or another file's, makes its frames invalid.
 
         Raises:
             UnknownVersion: Another version of the gateway wrote it.
         """
         found = decode_header(self.read(number, 0, HEADER_BYTES))
-        return found or Header(number=number, edgespool="")
+        if found is None or found.number != number:
+            return Header(number=number, edgespool="")
+        return found
 
     def read(self, number: int, offset: int, size: int) -> bytes:
         """Read exactly *size* bytes; what cannot be read comes as zeros.

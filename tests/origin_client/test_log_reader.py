@@ -1,5 +1,6 @@
 """``origin_client.log_reader``: what a reader sees beside a writer, whatever that one does."""
 
+import threading
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -103,6 +104,17 @@ def followed(root: Path) -> Iterator[tuple[LogReader, Iterator[Record]]]:
     assert [record.offset for record in islice(records, 2)] == [0, 1]
     yield reader, records
     reader.close()
+
+
+def test_a_follower_sees_a_line_once_it_has_its_end(
+    root: Path, followed: tuple[LogReader, Iterator[Record]]
+) -> None:
+    write(root, 0, line(2)[:-9])
+    late = threading.Timer(3 * log_reader.POLL_S, write, (root, 0, line(2)[-9:]))
+    late.start()
+
+    assert next(followed[1]).offset == 2
+    late.join()
 
 
 def test_a_follower_goes_on_into_the_next_file(

@@ -1,5 +1,6 @@
 """One lane whole, on a disk that forgets, tears and fails: what was accepted comes out again."""
 
+import contextlib
 import errno
 from collections.abc import Callable, Iterator
 from itertools import pairwise
@@ -57,7 +58,9 @@ class Life(RuleBasedStateMachine):
         self.pending = []
         self.held = [index for index in self.held if index not in self.uncertain]
         self.uncertain = []
-        return OneLane(self.disk, clock=self.clock)
+        lane = OneLane(self.disk, clock=self.clock)
+        self.readable = set(indexes(lane.read()[0]))
+        return lane
 
     @rule(count=st.integers(1, 4))
     def append(self, count: int) -> None:
@@ -77,6 +80,7 @@ class Life(RuleBasedStateMachine):
         self.lane.bulkhead.writer.step()
         if self.lane.settled[-1][1]:
             self.held += self.pending
+            self.readable |= set(self.pending)
         self.pending = []
 
     @rule(
@@ -138,6 +142,19 @@ class Life(RuleBasedStateMachine):
         self.disk.crash(Random(seed))  # noqa: S311  # a test replays by its seed
         self.lane = self.open()
 
+    @rule(after=st.integers(0, 40), seed=st.integers(0, 1 << 32))
+    def cut_power_while_starting(self, after: int, seed: int) -> None:
+        """Start again, but not to the end; and again."""
+        first = len(self.disk.calls) + after
+        self.disk.plan = lambda index, call: (
+            OSError(errno.EIO, "planned")
+            if index >= first and call.name not in ("close", "read")
+            else None
+        )
+        with contextlib.suppress(OSError):
+            OneLane(self.disk, clock=self.clock)
+        self.cut_power(seed)
+
     @invariant()
     def nothing_is_lost_invented_or_disordered(self) -> None:
         """Read everything that waits."""
@@ -153,7 +170,7 @@ class Life(RuleBasedStateMachine):
         self.check(frames)
         found = indexes(frames)
         assert self.disk.misuses == []
-        assert set(self.held) <= set(found)
+        assert set(self.held) <= set(found) <= self.readable
         assert all(a < b for a, b in pairwise(found)), "order"
         assert len(frames) == self.lane.reader.holdings().records_waiting
 
@@ -167,7 +184,7 @@ class Life(RuleBasedStateMachine):
 
 
 Life.TestCase.settings = settings(
-    max_examples=150,
+    max_examples=100,
     stateful_step_count=30,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],

@@ -8,7 +8,10 @@ import pytest
 
 from edge.config import ConfigError
 from edge.core.lane import Lane
+from edge.shell.cursor import Position, store
+from edge.shell.disk import OsDisk
 from edge.shell.inspect import Command, Fault, LaneRow, RecordRow, SegmentRow, inspect, lines
+from edge.shell.segment import LaneFiles
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 FIRST_RUN = "00000000-0000-4000-8000-000000000002"
@@ -45,10 +48,11 @@ def test_ls_tells_every_segment(root: Path) -> None:
 
 
 def test_ls_knows_what_is_only_retained(root: Path) -> None:
-    lane = root / "0" / "bet"
-    (lane / "0000000001.seg").rename(lane / "0000000000.seg")
+    store(LaneFiles(OsDisk(), root / "0" / "bet"), Position(3, 128 + 132, 1))
 
-    assert [r.state for r in inspect("ls", root) if isinstance(r, SegmentRow)][0] == "forwarded"
+    rows = [row for row in inspect("ls", root) if isinstance(row, SegmentRow)]
+
+    assert [r.state for r in rows] == ["forwarded", "forwarded", "partial", "waiting"]
 
 
 def test_cat_tells_every_record_as_the_origin_gets_it(root: Path) -> None:
@@ -83,7 +87,7 @@ def test_verify_finds_nothing_in_a_sound_spool_nor_in_a_torn_end(root: Path) -> 
     last.write_bytes(last.read_bytes()[:-1])
 
     assert list(inspect("verify", root)) == []
-    assert len([row for row in inspect("cat", root)]) == 13
+    assert len(list(inspect("cat", root))) == 13
 
 
 def test_verify_names_each_damage(root: Path) -> None:

@@ -89,6 +89,21 @@ def test_a_second_failure_makes_the_lane_unwritable_until_a_segment_is_in_place(
     assert [seq for _, seq in runs(lane)] == [1, 1]
 
 
+def test_a_refusing_lane_tries_by_itself(
+    lane: OneLane, disk: FakeDisk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edge.shell.lane_writer.PROBE_INTERVAL_S", 0)
+    disk.plan = lambda _index, _call: OSError(errno.EROFS, "planned")
+    assert not lane.commit(1)
+
+    assert lane.bulkhead.writer.step()
+    assert refused(lane) is Reason.LANE_FAILED
+
+    disk.plan = lambda _index, _call: None
+    assert lane.bulkhead.writer.step()
+    assert refused(lane) is None
+
+
 def test_two_failed_commits_in_a_row_make_the_lane_unwritable(
     lane: OneLane, disk: FakeDisk
 ) -> None:
@@ -196,8 +211,13 @@ def test_a_bug_fails_the_commit_and_not_the_lane(lane: OneLane, disk: FakeDisk) 
 
 
 def test_a_bug_beside_a_commit_refuses_until_the_next_probe(
-    lane: OneLane, disk: FakeDisk, caplog: pytest.LogCaptureFixture
+    lane: OneLane,
+    disk: FakeDisk,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("edge.shell.lane_writer.PROBE_INTERVAL_S", 0)
+
     def plan(_index: int, call: Call) -> OSError | None:
         if call.name == "create":
             lane.bulkhead.intake.close()

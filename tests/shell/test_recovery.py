@@ -136,19 +136,19 @@ def flips(sizes: list[int]) -> list[int | None]:
 
 @pytest.mark.parametrize("is_last", [True, False], ids=["last segment", "sealed segment"])
 def test_every_flipped_bit_costs_the_record_it_hits(is_last: bool) -> None:  # noqa: FBT001  # a table
-    whole = segment(1, RECORDS)
-    owners = flips(SIZES)
+    whole = segment(1, RECORDS[:3])
+    owners = flips(SIZES[:3])
     for bit in range(8 * len(whole)):
         broken = bytearray(whole)
         broken[bit // 8] ^= 1 << bit % 8
-        sealed = {} if is_last else {"s2": segment(2, [], first=6, before=(1, len(whole)))}
+        sealed = {} if is_last else {"s2": segment(2, [], first=4, before=(1, len(whole)))}
         files = lane(s1=bytes(broken), **sealed)
 
         found = recover(files)
 
-        assert ids(files, found) == [n for n in range(5) if n != owners[bit // 8]], bit
+        assert ids(files, found) == [n for n in range(3) if n != owners[bit // 8]], bit
         records = sum(s.records for s in found.segments)
-        assert records + (found.torn_bytes > 0) == 5, bit
+        assert records + (found.torn_bytes > 0) == 3, bit
 
 
 def test_a_successor_tells_how_far_a_segment_is_valid() -> None:

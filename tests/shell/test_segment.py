@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.core.frame import HEADER_BYTES, Frame, Gap, Header, encode, seed, size
+from edge.core.frame import HEADER_BYTES, Frame, Gap, Header, encode, encode_header, seed, size
 from edge.shell.segment import LaneFiles, Segment
 from tests.fakes_disk import Call, FakeDisk, Node
 from tests.fakes_spool import record
@@ -29,6 +29,14 @@ def test_segments_are_found_by_number_and_nothing_else_is_one() -> None:
         disk.names[LANE / name] = Node()
 
     assert list(lane.sizes().items()) == [(1, 7), (2, 0), (10, 0)]
+
+
+def test_a_header_counts_in_its_own_file_only() -> None:
+    lane, _ = files(encode_header(HEADER))
+    assert lane.header(1) == HEADER
+
+    lane, _ = files(encode_header(Header(2, RUN)))
+    assert lane.header(1) == Header(1, "")
 
 
 def test_a_page_that_cannot_be_read_comes_as_zeros_between_its_neighbours() -> None:

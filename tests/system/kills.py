@@ -42,6 +42,8 @@ BURST_EVENTS_MAX: Final = 8
 # From before the first read of the request to after its answer.
 KILL_DELAY_MAX_S: Final = 0.006
 PROGRESS_EVERY: Final = 50
+# One lost record may be a hundred faults; these tell what kind it is.
+FAULTS_SHOWN: Final = 20
 AUDIT_TIMEOUT_S: Final = 60.0
 
 
@@ -247,7 +249,7 @@ def main(arguments: list[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="edge-kills-") as room:
         siege = besiege(kills, Path(room), tell)
     tell(", ".join(f"{count} {what}" for what, count in sorted(siege.counts.items())))
-    for fault in siege.faults:
+    for fault in siege.faults[:FAULTS_SHOWN]:
         tell(f"FAULT: {fault}")
     tell(
         f"{len(siege.starts_s)} kills in {time.monotonic() - began_s:.0f} s, "
