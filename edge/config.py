@@ -188,7 +188,7 @@ class SpoolSettings(_Section, frozen=True):
         retained_bytes_max: Per lane; how far recall remembers, in bytes.
         dead_bytes_max: Per lane; when dead letters fill it, the lane waits.
         dedupe_window_s: How far recall remembers, in time.
-        dedupe_entries_max: Per lane; how far recall remembers, in events.
+        dedupe_entries_max: Per lane; how far recall remembers, in ids and business keys.
         sessions_max: Sessions whose numbers are remembered; longest unused out first.
         sync_timeout_s: A sync that takes longer is answered 503.
         lock_wait_s: How long a second owner waits for the first to leave.

@@ -126,6 +126,11 @@ class OneLane:
         self.bulkhead.writer.step()
         return self.settled[-1][1]
 
+    def close(self) -> None:
+        """Leave without a trace of having left."""
+        self.bulkhead.intake.close()
+        self.bulkhead.stop(0)
+
     def read(
         self, start: Position | None = None
     ) -> tuple[list[Stored | Quarantined], Position]:

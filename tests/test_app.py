@@ -1,14 +1,7 @@
-"""The house as it is really wired, in this process: it serves, tells, leaves, and comes back."""
+"""The house is wired from its settings, or the setting that cannot work is named."""
 
-import asyncio
-import contextlib
-import os
-import signal
-from collections.abc import AsyncGenerator
 from pathlib import Path
-from typing import Any
 
-import httpx2
 import msgspec
 import pytest
 
@@ -24,12 +17,8 @@ from edge.config import (
     OriginSettings,
     SpoolSettings,
 )
-from edge.core.lane import Lane
 from edge.core.limit import Quota
-from edge.shell.listen import address, listen
-from origin_client.open import open_reader
-from tests.core.test_admit import spin, stake
-from tests.fakes import AUDIENCE, ISSUER, JWKS, FakeClock, player_token, service_token
+from tests.fakes import AUDIENCE, ISSUER, JWKS, FakeClock
 
 
 def settings(tmp_path: Path) -> Config:
@@ -42,83 +31,6 @@ def settings(tmp_path: Path) -> Config:
         spool=SpoolSettings(path=str(tmp_path / "spool"), allow_volatile=True),
         origin=OriginSettings(url=f"log:{tmp_path / 'origin'}"),
     )
-
-
-@contextlib.asynccontextmanager
-async def living(
-    config: Config,
-) -> AsyncGenerator[tuple[httpx2.AsyncClient, httpx2.AsyncClient]]:
-    """Run a gateway until the block ends, then tell it to leave, and see that it does."""
-    public, private = listen("http", "127.0.0.1", 0), listen("admin", "127.0.0.1", 0)
-    doors = [httpx2.AsyncClient(base_url=f"http://{address(s)}") for s in (public, private)]
-    life = asyncio.create_task(build(config, FakeClock()).live(public, private))
-    try:
-        async with doors[0] as front, doors[1] as admin:
-            await admin.get("/livez")  # from then on signals are ours
-            yield front, admin
-    finally:
-        os.kill(os.getpid(), signal.SIGTERM)
-        await life
-
-
-async def post(front: httpx2.AsyncClient, token: str, *events: dict[str, Any]) -> Any:
-    """Send *events*; return the verdicts."""
-    headers = {"authorization": f"Bearer {token}"}
-    return (await front.post("/v1/events", json=events, headers=headers)).json()
-
-
-def forwarded(tmp_path: Path, lane: Lane) -> list[str]:
-    """The ids that arrived at the origin."""
-    reader = open_reader(f"log:{tmp_path / 'origin'}")
-    records = reader.subscribe(lane.topic, {})
-    return [msgspec.json.decode(record.value)["id"] for record in records]
-
-
-def test_an_event_arrives_and_is_known_after_a_restart(
-    tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
-) -> None:
-    config, bet, game = settings(tmp_path), stake(), spin()
-
-    async def first_life() -> None:
-        async with living(config) as (front, _):
-            assert (await post(front, service_token(), bet))["accepted"] == 1
-            assert (await post(front, player_token(), game))["accepted"] == 1
-
-    async def second_life() -> None:
-        async with living(config) as (front, _):
-            os.kill(os.getpid(), signal.SIGHUP)
-            assert (await post(front, service_token(), bet))["duplicate"] == 1
-            again = {**game, "id": "00000000-0000-7000-8000-000000000000"}
-            again["data"] = game["data"] | {"request_id": "another"}
-            [refused] = (await post(front, player_token(), again))["refused"]
-            assert (refused["code"], refused["pointer"]) == ("idempotency_conflict", "/seq")
-
-    asyncio.run(first_life())
-    asyncio.run(second_life())
-
-    assert forwarded(tmp_path, Lane.BET) == [bet["id"]]
-    assert forwarded(tmp_path, Lane.GAME) == [game["id"]]
-    lines = capfdbinary.readouterr().out.splitlines()
-    assert [msgspec.json.decode(line)["event"] for line in lines] == ["listening"] * 2
-
-
-def test_operators_see_what_happened_and_the_public_does_not(tmp_path: Path) -> None:
-    async def story() -> None:
-        async with living(settings(tmp_path)) as (front, admin):
-            await post(front, player_token(), spin(), {"type": "?"})
-            ready = await admin.get("/readyz")
-            metrics = (await admin.get("/metrics")).text
-            hidden = await front.get("/metrics")
-            documents = [await front.get(p) for p in ("/openapi.json", "/v1/catalogue")]
-
-        assert ready.json()["ready"]
-        assert 'edge_events_received_total{lane="game"} 1.0' in metrics
-        assert 'edge_events_received_total{lane="none"} 1.0' in metrics
-        assert hidden.status_code == 404
-        assert documents[0].json()["openapi"].startswith("3.1")
-        assert len(documents[1].json()["types"]) == 25
-
-    asyncio.run(story())
 
 
 def test_an_origin_that_cannot_be_opened_is_a_wrong_setting(tmp_path: Path) -> None:

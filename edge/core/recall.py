@@ -118,7 +118,7 @@ class Recall:
             raise Reject(Reason.SEQUENCE_TOO_OLD, "below the session's window", pointer="/seq")
         if standing is not Standing.SEEN:
             return standing
-        if event.time_ms >= max(memory.floor_ms, since_ms):
+        if event.time_ms >= max(memory.table.floor_ms, since_ms):
             raise Reject(Reason.IDEMPOTENCY_CONFLICT, "number was used", pointer="/seq")
         return Duplicate(self._sessions.carrier(footprint.session, footprint.seq))
 
@@ -174,21 +174,23 @@ class Recall:
         if footprint.seq:
             self._sessions.mark(footprint.session, footprint.seq)
 
-    def forget_before(self, lane: Lane, accepted_ms: int) -> None:
-        """End the lane's reach where retention deleted everything older from the disk.
+    def retain_from(self, lane: Lane, accepted_ms: int) -> None:
+        """Learn what a restart would still know: records from here on are on disk.
 
-        What is still in memory stays known until a restart: more than was promised.
+        It bounds the reach that is told. What is in memory stays known, disk or not.
 
         Args:
-            lane: Whose records were deleted.
-            accepted_ms: Of the oldest record left, unix ms.
+            lane: Whose records.
+            accepted_ms: Of the oldest on disk, unix ms.
         """
         memory = self._lanes[lane]
         memory.retained_ms = max(memory.retained_ms, accepted_ms)
 
     def reach_s(self, lane: Lane, now: Instant) -> float:
         """Return for how long back everything accepted in *lane* is known, in seconds."""
-        age_ms = now.unix_ns // NS_PER_MS - self._lanes[lane].floor_ms
+        memory = self._lanes[lane]
+        floor_ms = max(memory.table.floor_ms, memory.retained_ms)
+        age_ms = now.unix_ns // NS_PER_MS - floor_ms
         return max(min(age_ms, self._window_ms), 0) / _MS_PER_S
 
     def statistics(self) -> RecallStatistics:
@@ -241,7 +243,7 @@ class _Memory:
         table: Ids and business keys.
         settled: Number of the last entry whose commit is settled.
         open_commits: Those not settled, oldest first; no more than the spool lets wait.
-        retained_ms: Acceptance of the oldest record on disk, once any was deleted; unix ms.
+        retained_ms: Acceptance of the oldest record on disk, unix ms; 0 before it is told.
     """
 
     __slots__ = ("open_commits", "retained_ms", "settled", "table")
@@ -251,11 +253,6 @@ class _Memory:
         self.settled = 0
         self.open_commits: deque[_OpenCommit] = deque()
         self.retained_ms = 0
-
-    @property
-    def floor_ms(self) -> int:
-        """First ms of which everything is known, the window apart; unix ms."""
-        return max(self.table.floor_ms, self.retained_ms)
 
     def add(self, footprint: Footprint, accepted_ms: int) -> None:
         self.table.add(footprint.id_key, footprint.digest, accepted_ms)

@@ -23,6 +23,7 @@ class Account:
         refused: The rest, by code.
         unsettled: Entries without a verdict; none, if all is well.
         answers_lost: Accepted ones whose first answer the kill took.
+        put_off: Entries that were told to try later at least once, and did.
         forwarded: Distinct records in the origin's log.
         repeated: Records that lie there once more.
         lost: Accepted, but not in the log.
@@ -35,6 +36,7 @@ class Account:
     refused: Counter[str]
     unsettled: int
     answers_lost: int
+    put_off: int
     forwarded: int
     repeated: int
     lost: int
@@ -59,11 +61,7 @@ class Account:
             ("sent", self.sent, "each deliberate sending once, however often it was retried"),
             ("accepted", self.accepted, self._about_answers()),
             ("duplicate", self.duplicate, "said again on purpose; known, and not stored twice"),
-            (
-                "refused",
-                self.refused.total(),
-                "final refusals; retried ones count where they end",
-            ),
+            ("refused", self.refused.total(), self._about_patience()),
         ]
         rows += [(f"  {code}", count, "") for code, count in sorted(self.refused.items())]
         rows += [
@@ -77,6 +75,11 @@ class Account:
         return (
             f"told 2xx; {self.answers_lost} of them lost their answer to the kill, and the "
             "retry was told: duplicate"
+        )
+
+    def _about_patience(self) -> str:
+        return (
+            f"finally; {self.put_off} others were told to try later, and count where they ended"
         )
 
     def _about_repetitions(self) -> str:
@@ -99,6 +102,7 @@ def close(ledger: Ledger, findings: dict[str, object]) -> Account:
         refused=Counter({code: n for code, n in tally.items() if code not in verdicts}),
         unsettled=tally[""],
         answers_lost=ledger.answers_lost,
+        put_off=sum(entry.put_off > 0 for entry in ledger.entries),
         forwarded=cast("int", findings["forwarded"]),
         repeated=cast("int", findings["repeated"]),
         lost=cast("int", findings["lost"]),

@@ -79,14 +79,16 @@ async def _evening(stage: Stage, *, is_kept: bool) -> list[str]:
     await asyncio.to_thread(stage.gateway.start)
     stage.narrator.tell("the gateway listens on {}:{}".format(*stage.gateway.public))
     faults = await play(stage)
-    stage.narrator.tell("closing time: the books are compared")
+    stage.narrator.tell("the spool is drained, and the gateway's own counters are added up")
     faults += await asyncio.to_thread(drain, stage.gateway)
+    stage.narrator.tell("a program that shares no code with it reads the origin's log")
     books = account.close(stage.ledger, await asyncio.to_thread(_audited, stage))
     faults += books.imbalances()
     stage.narrator.show(f"\n{books.table()}\n")
     if is_kept:
         await _keep(stage)
     exit_code = await asyncio.to_thread(stage.gateway.stop)
+    stage.narrator.tell(f"SIGTERM: the gateway leaves with exit code {exit_code}")
     if exit_code:
         faults.append(f"exit code {exit_code} after SIGTERM")
     return faults

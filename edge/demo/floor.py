@@ -42,6 +42,7 @@ async def play(stage: Stage) -> list[str]:
     closing_s = loop.time() + stage.seconds
     casino, trickster = stage.casino(), stage.trickster(TRICKSTER)
     players = [stage.player(person, casino) for person in PLAYERS]
+    stage.narrator.tell(f"{len(players)} players and 3 services come in, and one trickster")
     async with contextlib.AsyncExitStack() as lines, asyncio.TaskGroup() as everybody:
         for speaker in _speakers(casino, players, trickster):
             lines.push_async_callback(speaker.connection.close)
@@ -55,6 +56,7 @@ async def play(stage: Stage) -> list[str]:
         pause_s = stage.seconds * TRICK_PAUSE
         wrong = everybody.create_task(rampage(trickster, pause_s, stage.narrator.tell))
         await asyncio.wait([wrong, *guests])
+        stage.narrator.tell("everybody has withdrawn and logged out")
         for shift in staff:
             shift.cancel()
     return wrong.result()

@@ -87,10 +87,16 @@ class Player:
         await self.casino.wallet.state(paid)
 
     async def _round(self, table: Table) -> None:
-        """Spin once; one round in twenty is rolled back, one in four wins."""
+        """Spin once; one round in twenty is rolled back, one in four wins.
+
+        One spin in twenty is sent again, by an app that is not sure: a duplicate.
+        """
         visit, games = self.visit, self.casino.games
         stake_minor = visit.rng.choice(STAKES_MINOR)
-        await self.client.say(table.spin(visit, stake_minor))
+        spin = table.spin(visit, stake_minor)
+        await self.client.say(spin)
+        if visit.rng.random() < 1 / 20:
+            await self.client.say(spin, are_copies=True)
         played = Round(table, visit.code("round"), stake_minor, visit.code("tx"))
         await games.state(played.staked(visit))
         luck = visit.rng.random()

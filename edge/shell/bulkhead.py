@@ -85,6 +85,7 @@ class Bulkhead:
         UnknownVersion: Another version of the gateway wrote some of it.
 
     Attributes:
+        shelf: What is on disk.
         reader: The forwarder's side.
         intake: The loop's side.
         writer: The thread's.
@@ -95,17 +96,17 @@ class Bulkhead:
         settle_directory(hull.disk, directory)
         self._files: Final = LaneFiles(hull.disk, directory)
         self._found: Final = _recover(self._files, hull.room)
-        self._shelf: Final = Shelf(
+        self.shelf: Final = Shelf(
             self._found.segments, self._found.cursor, self._found.oldest_waiting_ms
         )
-        waiting = self._shelf.holdings()
+        waiting = self.shelf.holdings()
         self._records_at_start: Final = waiting.records_waiting
         hull.budget.found(lane, waiting.bytes_waiting)
-        retention = Retention(self._files, self._shelf, settings, hull.clock)
+        retention = Retention(self._files, self.shelf, settings, hull.clock)
         hull.room.holders[lane] = retention
         self.reader: Final = LaneSpool(
             self._files,
-            self._shelf,
+            self.shelf,
             lane=lane,
             retention=retention,
             budget=hull.budget,
@@ -116,7 +117,7 @@ class Bulkhead:
         )
         segments = SegmentWriter(
             self._files,
-            self._shelf,
+            self.shelf,
             self._found,
             entropy=hull.entropy,
             bytes_max=hull.bounds.segment_bytes_max,
@@ -138,7 +139,7 @@ class Bulkhead:
 
     def stop(self, timeout_s: float) -> bool:
         """Wait for the writer's end; false when it hangs."""
-        self._shelf.close()
+        self.shelf.close()
         if self._thread.ident is None:
             self.writer.run()
             return True
@@ -148,7 +149,7 @@ class Bulkhead:
     def statistics(self) -> LaneStatistics:
         """Tell every figure. Loop thread; no I/O."""
         return LaneStatistics(
-            holdings=self._shelf.holdings(),
+            holdings=self.shelf.holdings(),
             records_at_start=self._records_at_start,
             quarantined=self.reader.quarantined,
             failed_syncs=self.writer.failures,

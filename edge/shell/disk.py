@@ -176,7 +176,7 @@ class OsDisk(Disk):
             os.close(descriptor)
 
     @override
-    def create(self, path: Path) -> OsOutput:
+    def create(self, path: Path) -> Output:
         """Open for appending; a remainder of an earlier try is emptied."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND
         return OsOutput(os.open(path, flags, _FILE_MODE))

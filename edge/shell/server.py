@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 
 from edge.config import Node
 from edge.core.instant import NS_PER_S
+from edge.core.lane import Lane
 from edge.core.recall import Recall
 from edge.shell.clock import Clock
 from edge.shell.commit import Commit
@@ -111,6 +112,7 @@ class Gateway:
             background = [
                 tasks.create_task(self.keyring.run()),
                 tasks.create_task(self._measure_lag()),
+                tasks.create_task(self._follow_retention()),
             ]
             served = tasks.create_task(front.serve([public]))
             administered = tasks.create_task(admin.serve([private]))
@@ -158,6 +160,15 @@ class Gateway:
             await asyncio.sleep(LAG_INTERVAL_S)
             late_ns = self.clock.now().steady_ns - before_ns - round(LAG_INTERVAL_S * NS_PER_S)
             self.loop_lag.observe(max(0, late_ns))
+
+
+    async def _follow_retention(self) -> None:
+        while True:
+            for lane in Lane:
+                oldest_ms = self.spool.lane(lane).oldest_ms()
+                if oldest_ms is not None:
+                    self.recall.retain_from(lane, oldest_ms)
+            await asyncio.sleep(RETENTION_INTERVAL_S)
 
 
 def announce(public: socket.socket, private: socket.socket) -> None:

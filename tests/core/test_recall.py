@@ -293,19 +293,29 @@ def test_the_window_ends_after_its_seconds_and_not_before() -> None:
     assert house.ask(fact(), at(NOW_MS + WINDOW_S * 1000 + 1)) is Standing.IN_ORDER
 
 
-def test_a_conflict_ends_where_the_reach_does() -> None:
-    """A seen number whose id is unknown: the last ms in reach, and the one before it."""
+def test_a_conflict_ends_where_the_memory_does() -> None:
+    """A seen number whose id is unknown: the last ms that is remembered, and the one before."""
     house = House()
     house.accept(client_event(seq=1))
     event = with_wire(client_event(seq=1), id=event_id(9))
-    edge_ms = NOW_MS - 5000
-    house.recall.forget_before(Lane.TELEMETRY, edge_ms)
+    edge_ms = NOW_MS - WINDOW_S * 1000
 
     in_reach = msgspec.structs.replace(event, spec=OBSERVATION, time_ms=edge_ms)
     older = msgspec.structs.replace(in_reach, time_ms=edge_ms - 1)
 
     assert house.ask(in_reach) == (CONFLICT, "/seq")
     assert house.ask(older) == DURABLE
+
+
+def test_what_retention_left_bounds_the_reach_that_is_told_and_nothing_else() -> None:
+    house = House()
+    house.accept(client_event(seq=1))
+    event = with_wire(client_event(seq=1), id=event_id(9))
+    house.recall.retain_from(Lane.TELEMETRY, NOW_MS - 5000)
+
+    older = msgspec.structs.replace(event, spec=OBSERVATION, time_ms=NOW_MS - 5001)
+
+    assert house.ask(older) == (CONFLICT, "/seq")
     assert house.recall.reach_s(Lane.TELEMETRY, NOW) == 5.0
 
 
@@ -333,8 +343,8 @@ def test_a_flood_in_one_lane_makes_no_other_forget() -> None:
 
 def test_the_reach_of_a_future_floor_is_nothing() -> None:
     house = House()
-    house.recall.forget_before(Lane.BET, NOW_MS + 1)
-    house.recall.forget_before(Lane.BET, NOW_MS)
+    house.recall.retain_from(Lane.BET, NOW_MS + 1)
+    house.recall.retain_from(Lane.BET, NOW_MS)
 
     assert house.recall.reach_s(Lane.BET, NOW) == 0.0
 

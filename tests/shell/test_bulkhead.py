@@ -84,8 +84,8 @@ class Life(RuleBasedStateMachine):
         self.pending = []
 
     @rule(
-        after=st.integers(0, 8),
-        times=st.integers(1, 3),
+        after=st.sampled_from([0, 1, 1, 2, 3, 4, 6, 8]),  # 1 is often a commit's sync
+        times=st.sampled_from([1, 1, 2, 3]),
         code=st.sampled_from([errno.EIO, errno.ENOSPC]),
     )
     def break_soon(self, after: int, times: int, code: int) -> None:
@@ -142,7 +142,7 @@ class Life(RuleBasedStateMachine):
         self.disk.crash(Random(seed))  # noqa: S311  # a test replays by its seed
         self.lane = self.open()
 
-    @rule(after=st.integers(0, 40), seed=st.integers(0, 1 << 32))
+    @rule(after=st.integers(2, 20), seed=st.integers(0, 1 << 32))
     def cut_power_while_starting(self, after: int, seed: int) -> None:
         """Start again, but not to the end; and again."""
         first = len(self.disk.calls) + after
@@ -158,11 +158,12 @@ class Life(RuleBasedStateMachine):
     @invariant()
     def nothing_is_lost_invented_or_disordered(self) -> None:
         """Read everything that waits."""
-        durable = self.lane.reader._shelf.cursor
+        durable = self.lane.bulkhead.shelf.cursor
         if durable == self.lane.reader.cursor:
             self.held = [index for index in self.held if index not in self.uncertain]
             self.uncertain = []
-        plan, self.disk.plan = self.disk.plan, lambda _index, _call: None
+        plan = self.disk.plan
+        self.disk.plan = lambda _index, _call: None
         length = len(self.disk.calls)
         frames, _ = self.lane.read(durable)
         del self.disk.calls[length:]

@@ -5,7 +5,9 @@ import errno
 import msgspec
 import pytest
 
+from edge.config import SpoolSettings
 from edge.core.frame import HEADER_BYTES, size
+from edge.core.reject import Reject
 from edge.shell.cursor import Position
 from edge.shell.lane_spool import Quarantined, Stored
 from tests.fakes_disk import Call, FakeDisk
@@ -175,9 +177,13 @@ def test_a_cursor_that_cannot_be_written_is_written_later(
 
 
 def test_acknowledged_bytes_may_be_filled_again(disk: FakeDisk) -> None:
-    lane = OneLane(disk)
+    lane = OneLane(
+        disk, settings=SpoolSettings(bytes_max=2 * ONE, reserve_bytes=0, lane_share_max=1)
+    )
     assert lane.commit(0, 1)
-    before = lane.bulkhead.intake._budget._total
+    with pytest.raises(Reject):
+        lane.append(2)
+
     lane.reader.acknowledge(lane.read()[1])
 
-    assert (before, lane.bulkhead.intake._budget._total) == (2 * ONE, 0)
+    assert lane.commit(2, 3)

@@ -89,21 +89,6 @@ def test_a_second_failure_makes_the_lane_unwritable_until_a_segment_is_in_place(
     assert [seq for _, seq in runs(lane)] == [1, 1]
 
 
-def test_a_refusing_lane_tries_by_itself(
-    lane: OneLane, disk: FakeDisk, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("edge.shell.lane_writer.PROBE_INTERVAL_S", 0)
-    disk.plan = lambda _index, _call: OSError(errno.EROFS, "planned")
-    assert not lane.commit(1)
-
-    assert lane.bulkhead.writer.step()
-    assert refused(lane) is Reason.LANE_FAILED
-
-    disk.plan = lambda _index, _call: None
-    assert lane.bulkhead.writer.step()
-    assert refused(lane) is None
-
-
 def test_two_failed_commits_in_a_row_make_the_lane_unwritable(
     lane: OneLane, disk: FakeDisk
 ) -> None:
@@ -117,13 +102,18 @@ def test_two_failed_commits_in_a_row_make_the_lane_unwritable(
 
 
 def test_what_gathered_before_the_refusal_fails_at_once(lane: OneLane, disk: FakeDisk) -> None:
-    lane.append(1)
-    lane.bulkhead.writer._segments.abandon()
+    def plan(_index: int, call: Call) -> OSError | None:
+        if call.name == "write":
+            lane.append(2)
+        return OSError(errno.EIO, "planned")
+
+    disk.plan = plan
+    assert not lane.commit(1)
     disk.calls.clear()
 
     lane.bulkhead.writer.step()
 
-    assert lane.settled[-1][1] is False
+    assert [held for _, held in lane.settled] == [True, False, False]
     assert disk.calls == []
 
 
@@ -175,23 +165,45 @@ def test_a_rotation_that_fails_fails_its_commit_and_nothing_before(
     assert [seq for _, seq in runs(lane)] == [1, 2, 3, 4, 5, 6, 1]
 
 
-def test_an_idle_lane_leaves_an_old_segment(lane: OneLane, disk: FakeDisk) -> None:
-    lane.clock.advance(86401)
-    lane.bulkhead.writer._age()
-    lane.reader.acknowledge(lane.read()[1])
-
-    assert [path.name for path in disk.names if path.suffix == ".seg"] == ["0000000002.seg"]
-
-    lane.clock.advance(86401)
-    lane.bulkhead.writer._age()
-    assert len([path for path in disk.names if path.suffix == ".seg"]) == 1, "empty: stays"
+@pytest.fixture
+def idle(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a step without a commit come at once."""
+    monkeypatch.setattr("edge.shell.lane_writer.PROBE_INTERVAL_S", 0)
+    monkeypatch.setattr("edge.shell.lane_writer.AGE_INTERVAL_S", 0)
 
 
+@pytest.mark.usefixtures("idle")
+def test_a_refusing_lane_tries_by_itself(lane: OneLane, disk: FakeDisk) -> None:
+    disk.plan = lambda _index, _call: OSError(errno.EROFS, "planned")
+    assert not lane.commit(1)
+
+    assert lane.bulkhead.writer.step()
+    assert refused(lane) is Reason.LANE_FAILED
+
+    disk.plan = lambda _index, _call: None
+    assert lane.bulkhead.writer.step()
+    assert refused(lane) is None
+
+
+@pytest.mark.usefixtures("idle")
+def test_an_idle_lane_leaves_an_old_segment_but_no_empty_one(
+    lane: OneLane, disk: FakeDisk
+) -> None:
+    for _ in range(2):
+        lane.clock.advance(86401)
+        lane.bulkhead.writer.step()
+        lane.reader.acknowledge(lane.read()[1])
+
+        names = [path.name for path in disk.names if path.suffix == ".seg"]
+        assert names == ["0000000002.seg"]
+
+
+@pytest.mark.usefixtures("idle")
 def test_an_old_segment_that_cannot_be_left_is_a_failure(lane: OneLane, disk: FakeDisk) -> None:
     lane.clock.advance(86401)
     fail_next(disk, errno.EIO, "create")
 
-    lane.bulkhead.writer._age()
+    lane.bulkhead.writer.step()
 
     assert lane.bulkhead.statistics().failed_syncs == 1
     assert lane.commit(1)
@@ -210,24 +222,21 @@ def test_a_bug_fails_the_commit_and_not_the_lane(lane: OneLane, disk: FakeDisk) 
     assert lane.commit(2)
 
 
+@pytest.mark.usefixtures("idle")
 def test_a_bug_beside_a_commit_refuses_until_the_next_probe(
-    lane: OneLane,
-    disk: FakeDisk,
-    caplog: pytest.LogCaptureFixture,
-    monkeypatch: pytest.MonkeyPatch,
+    lane: OneLane, disk: FakeDisk, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("edge.shell.lane_writer.PROBE_INTERVAL_S", 0)
-
     def plan(_index: int, call: Call) -> OSError | None:
         if call.name == "create":
             lane.bulkhead.intake.close()
             raise ZeroDivisionError
         return None
 
-    lane.bulkhead.writer._segments.abandon()
+    disk.plan = lambda _index, _call: OSError(errno.ENOSPC, "planned")
+    assert not lane.commit(1)
     disk.plan = plan
 
     lane.bulkhead.writer.run()
 
-    assert not lane.bulkhead.writer.is_writable
+    assert lane.bulkhead.statistics().is_writable is False
     assert "a bug in the spool" in caplog.text

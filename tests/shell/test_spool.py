@@ -5,7 +5,6 @@ import errno
 import shutil
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from edge.core.reject import Reason, Reject
 from edge.shell.claim import SpoolLocked, secret
 from edge.shell.commit import Synced
 from edge.shell.cursor import Position
-from edge.shell.disk import OsDisk, OsOutput, settle_directory
+from edge.shell.disk import OsDisk, Output, settle_directory
 from edge.shell.lane_spool import Stored
 from edge.shell.spool import Spool
 from tests.fakes import FakeClock
@@ -129,7 +128,10 @@ def test_a_spool_of_another_version_is_left_alone(settings: SpoolSettings) -> No
 def test_memory_is_no_place_for_promises_unless_meant(
     settings: SpoolSettings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("edge.shell.spool.volatile", lambda _path: "tmpfs")
+    def in_memory(_path: Path) -> str:
+        return "tmpfs"
+
+    monkeypatch.setattr("edge.shell.spool.volatile", in_memory)
 
     with pytest.raises(ConfigError, match="is on tmpfs"):
         Spool.open(settings)
@@ -138,37 +140,47 @@ def test_memory_is_no_place_for_promises_unless_meant(
     assert "may lose accepted events" in caplog.text
 
 
-@dataclass
 class HangingDisk(OsDisk):
-    """A disk whose syncs wait to be let go."""
+    """A disk whose syncs wait while the gate is shut."""
 
-    gate: threading.Event = field(default_factory=threading.Event)
+    def __init__(self) -> None:
+        self.gate = threading.Event()
+        self.gate.set()
 
     @override
-    def create(self, path: Path) -> OsOutput:
-        """Begin a file whose sync hangs while the gate is shut."""
-        return HangingOutput(super().create(path)._descriptor, self.gate)
+    def create(self, path: Path) -> Output:
+        """Begin a file whose syncs may hang."""
+        return HangingOutput(super().create(path), self.gate)
 
 
-class HangingOutput(OsOutput):
+class HangingOutput(Output):
     """One file of a :class:`HangingDisk`."""
 
-    def __init__(self, descriptor: int, gate: threading.Event) -> None:
-        super().__init__(descriptor)
+    def __init__(self, output: Output, gate: threading.Event) -> None:
+        self._output = output
         self._gate = gate
 
     @override
+    def write(self, content: bytes) -> None:
+        """At once."""
+        self._output.write(content)
+
+    @override
     def sync(self) -> None:
-        """Wait."""
+        """When the gate is open."""
         self._gate.wait()
-        super().sync()
+        self._output.sync()
+
+    @override
+    def close(self) -> None:
+        """At once."""
+        self._output.close()
 
 
 def test_a_hanging_sync_is_overdue_and_late_and_stops_nobody_else(
     settings: SpoolSettings,
 ) -> None:
     disk = HangingDisk()
-    disk.gate.set()
 
     async def story() -> tuple[list[object], bool]:
         spool = Spool.open(settings, disk=disk)
@@ -195,7 +207,6 @@ def test_a_hanging_sync_is_overdue_and_late_and_stops_nobody_else(
 
 def test_a_sync_that_never_returns_keeps_the_lock(settings: SpoolSettings) -> None:
     disk = HangingDisk()
-    disk.gate.set()
 
     async def story() -> None:
         spool = Spool.open(settings, disk=disk)
@@ -258,10 +269,10 @@ def golden_life(directory: Path) -> None:
         clock.advance(1)
     chunk = lane.reader.read(lane.reader.cursor, bytes_max=1 << 16, records_max=4)
     lane.reader.acknowledge(chunk.after)
-    lane.bulkhead.writer._segments.abandon()
+    lane.close()
     lane = OneLane(disk, directory=directory, clock=clock, entropy=entropy)
     assert lane.commit(12, 13)
-    lane.bulkhead.writer._segments.abandon()
+    lane.close()
 
 
 def files(directory: Path) -> dict[str, bytes]:
