@@ -35,11 +35,13 @@ class Disk:
         write: Appends to a descriptor; returns how many bytes it took.
         sync: Makes a file's content and length durable.
         cut: Shortens a file.
+        sync_directory: Makes the names in a directory durable.
     """
 
     write: Callable[[int, memoryview], int] = os.write
     sync: Callable[[int], None] = os.fdatasync
     cut: Callable[[int, int], None] = os.ftruncate
+    sync_directory: Callable[[Path], None] = log_layout.sync_directory
 
 
 class Partition:
@@ -66,7 +68,7 @@ class Partition:
         self._offset_synced = 0
         directory.mkdir(parents=True, exist_ok=True)
         for parent in (directory, directory.parent, directory.parent.parent):
-            log_layout.sync_directory(parent)
+            disk.sync_directory(parent)
         self._resume()
 
     def write(self, records: Sequence[Outgoing]) -> None:
@@ -96,7 +98,7 @@ class Partition:
         """
         self._disk.sync(self._fd)
         if not self._is_listed:
-            log_layout.sync_directory(self._directory)
+            self._disk.sync_directory(self._directory)
             self._is_listed = True
         self._bytes_synced = self._bytes_written
         self._offset_synced = self._offset_written

@@ -4,7 +4,9 @@ import errno
 import os
 import threading
 from dataclasses import dataclass, field
+from pathlib import Path
 
+from origin_client import log_layout
 from origin_client.log_partition import Disk
 
 
@@ -18,6 +20,8 @@ class FailingDisk:
         is_uncuttable: Whether no file can be shortened.
         hanging_syncs: How many of the next syncs wait for the gate.
         synced: Every file that was synced, by inode, in order.
+        broken_directories: How many of the next syncs of a directory fail.
+        listed: Every file that stood in a directory when that was synced, by inode.
         gate: Lets what hangs go on.
         hanging: Set once a sync hangs.
     """
@@ -27,13 +31,15 @@ class FailingDisk:
     is_uncuttable: bool = False
     hanging_syncs: int = 0
     synced: list[int] = field(default_factory=list[int])
+    broken_directories: int = 0
+    listed: set[int] = field(default_factory=set[int])
     gate: threading.Event = field(default_factory=threading.Event)
     hanging: threading.Event = field(default_factory=threading.Event)
     _condemned: dict[int, int] = field(default_factory=dict[int, int])
 
     def disk(self) -> Disk:
         """As the log takes it."""
-        return Disk(write=self.write, sync=self.sync, cut=self.cut)
+        return Disk(self.write, self.sync, self.cut, self.sync_directory)
 
     def write(self, fd: int, content: memoryview) -> int:
         """Write what fits."""
@@ -66,3 +72,11 @@ class FailingDisk:
         if self.is_uncuttable:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
         os.ftruncate(fd, size)
+
+    def sync_directory(self, path: Path) -> None:
+        """Sync, and remember what was there."""
+        if self.broken_directories:
+            self.broken_directories -= 1
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        self.listed |= {entry.stat().st_ino for entry in path.iterdir()}
+        log_layout.sync_directory(path)

@@ -83,7 +83,10 @@ class Account:
         )
 
     def _about_repetitions(self) -> str:
-        return f"distinct (edgespool, edgeseq) in the origin's log; {self.repeated} lie there twice"
+        return (
+            "distinct (edgespool, edgeseq) in the origin's log; "
+            f"{self.repeated} lie there once more"
+        )
 
 
 def close(ledger: Ledger, findings: dict[str, object]) -> Account:

@@ -196,7 +196,7 @@ def _check_order(lines: list[Line], entries: list[Json], findings: Findings) -> 
 def _object(text: str) -> Json:
     found: object = json.loads(text)
     if not isinstance(found, dict):
-        raise ValueError("a line is not a JSON object")  # noqa: TRY004  # of the file, not of a caller
+        raise ValueError("a line is not a JSON object")  # noqa: TRY004  # no caller's mistake
     return cast("Json", found)
 
 

@@ -125,7 +125,8 @@ async def _keep(stage: Stage) -> None:
     visit = stage.visit((f"{TRICKSTER[0]}-visitor", *TRICKSTER[1:]))
     line = invitation(stage.gateway.public, stage.token(visit), TABLE.spin(visit, 100))
     stage.narrator.show(
-        f"The gateway stays up until Ctrl-C. Try it; the second time it is a duplicate:\n\n{line}\n"
+        "The gateway stays up until Ctrl-C. Try it; the second time it is a duplicate:\n\n"
+        f"{line}\n"
     )
     enough = asyncio.Event()
     for sign in (signal.SIGINT, signal.SIGTERM):

@@ -152,7 +152,8 @@ def _address(text: str) -> Address:
 def toml(settings: Mapping[str, Settings | list[Settings]]) -> str:
     """Write sections as TOML; a list of sections becomes an array of tables.
 
-    What is ``None`` is left out. A JSON string, number, boolean or list of such is a TOML value as it stands.
+    What is ``None`` is left out. A JSON string, number, boolean or list of such is a TOML
+    value as it stands.
 
     Source: TOML 1.0.
     """

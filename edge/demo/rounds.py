@@ -138,7 +138,7 @@ def slip_submitted(visit: Visit, slip_id: str, specifiers: str = "total=2.5") ->
         "legs": legs,
         "accept_odds_change": "higher",
         "bet_builder": False,
-        # 1000 at 1.85 and 2.10, rounded down: all the catalogue's bound allows, not a cent more.
+        # 1000 at 1.85 and 2.10, rounded down: all that the catalogue's bound allows.
         "max_payout_minor": 3885,
     }
     return visit.says("bet.slip.submitted", data)

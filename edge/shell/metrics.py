@@ -72,7 +72,7 @@ class Keyring(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, eq=False)  # a registry tells its collectors apart by identity
+@dataclass(frozen=True, slots=True, eq=False)  # registries tell collectors apart by identity
 class Figures(Collector):
     """Reads every part's numbers when somebody asks. Loop thread.
 

@@ -161,7 +161,6 @@ class Gateway:
             late_ns = self.clock.now().steady_ns - before_ns - round(LAG_INTERVAL_S * NS_PER_S)
             self.loop_lag.observe(max(0, late_ns))
 
-
     async def _follow_retention(self) -> None:
         while True:
             for lane in Lane:

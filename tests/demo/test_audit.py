@@ -198,6 +198,14 @@ def test_a_line_separator_inside_a_string_ends_no_line(tmp_path: Path) -> None:
     assert audit.audit(*write(tmp_path, log, book)).faults == []
 
 
+def test_a_line_that_is_no_record_stops_the_audit(tmp_path: Path) -> None:
+    log, ledger = write(tmp_path, LOG, BOOK)
+    ledger.write_text("[]\n")
+
+    with pytest.raises(ValueError, match="not a JSON object"):
+        audit.audit(log, ledger)
+
+
 @pytest.mark.parametrize(
     ("harm", "exit_code"), [(leave_alone, 0), (lose_a_record, 1)], ids=["sound", "loss"]
 )

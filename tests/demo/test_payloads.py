@@ -1,4 +1,4 @@
-"""Everything the evening says is what the catalogue asks for, byte for byte the same by seed."""
+"""Everything the evening says is what the catalogue asks for, and the same by seed."""
 
 import json
 import random

@@ -159,7 +159,7 @@ def test_closing_while_a_sync_hangs_does_not_wait_and_unblocks_it(tmp_path: Path
 
     def publish() -> None:
         try:
-            origin.publish(TOPIC, records(20))
+            origin.publish(TOPIC, records(1))
         except OriginUnavailable as error:
             outcome.append(error)
 

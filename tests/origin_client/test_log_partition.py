@@ -178,6 +178,29 @@ def test_after_a_failed_sync_a_new_file_begins(tmp_path: Path, before: int) -> N
     assert held(tmp_path) == [*((n, n) for n in range(before)), (before, 8)]
 
 
+def test_every_name_on_the_way_to_a_record_is_durable_before_the_record_counts(
+    tmp_path: Path,
+) -> None:
+    faults = FailingDisk()
+    partition = opened(tmp_path, faults.disk(), file_bytes_max=1)
+    for number in range(2):
+        append(partition, number)
+
+        assert faults.listed >= {path.stat().st_ino for path in tmp_path.rglob("*")}
+
+
+def test_a_record_whose_files_name_may_be_lost_does_not_count(tmp_path: Path) -> None:
+    faults = FailingDisk()
+    partition = opened(tmp_path, faults.disk())
+    faults.broken_directories = 1
+
+    with pytest.raises(OSError, match="Input/output"):
+        append(partition, 7)
+    append(partition, 8)
+
+    assert held(tmp_path) == [(0, 8)]
+
+
 def test_what_cannot_be_cut_is_left_to_the_next_files_name(tmp_path: Path) -> None:
     faults = FailingDisk()
     partition = opened(tmp_path, faults.disk())

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import itertools
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from random import Random
@@ -246,6 +247,24 @@ def test_every_call_may_fail_once_and_nothing_accepted_is_lost(code: int) -> Non
 
 
 STARTING = {"files", "sync_directory", "make_directory", "create", "write", "sync", "rename"}
+
+
+def ending(at: int) -> Callable[[int, Call], OSError | None]:
+    """Plan that nothing works from the call with index *at* on."""
+    return lambda index, _call: OSError(errno.EIO, "planned") if index >= at else None
+
+
+def test_a_start_may_end_at_any_call_and_the_power_with_it() -> None:
+    for after, seed in itertools.product(range(20), range(8)):
+        disk = FakeDisk()
+        assert OneLane(disk).commit(0, 1, 2)
+        disk.plan = ending(len(disk.calls) + after)
+        with contextlib.suppress(OSError):
+            OneLane(disk)
+        disk.plan = lambda _index, _call: None
+        disk.crash(Random(seed))  # noqa: S311  # a test replays by its seed
+
+        assert indexes(OneLane(disk).read()[0]) == [0, 1, 2], (after, seed)
 
 
 def test_the_disk_is_asked_in_the_order_that_keeps_the_promise() -> None:

@@ -13,7 +13,8 @@ burst         several connections at once, the kill comes after the first answer
 What was answered must be a ``duplicate`` when it is sent again; what was not may be either, and
 is durable in any case. At the end everything is forwarded, and the origin's log is compared
 with the clients' ledger by :mod:`edge.demo.audit`, run as a program of its own: each accepted
-event once by (``edgespool``, ``edgeseq``), as it was sent, in its player's order, without a gap.
+event once by (``edgespool``, ``edgeseq``), as it was sent, in its player's order, without a
+gap.
 """
 
 import json

@@ -6,7 +6,7 @@ is proved with a second request on it; that it does not, by its end.
 
 import base64
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,21 +16,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from edge.demo.issuer import KEY_ID
 from tests.system.raw import Answer, Line
-from tests.system.world import BATCH, TABLE, World, world
+from tests.system.world import BATCH, TABLE, World
 
 pytestmark = pytest.mark.system
 
 BODY_BYTES_MAX: Final = 256 << 10
 TOKEN_IN_URL: Final = ("token", "access_token", "jwt", "bearer", "Access_Token")
-
-
-@pytest.fixture(scope="module")
-def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """One gateway for all rows: each leaves it as it was."""
-    with world(tmp_path_factory.mktemp("door")) as built:
-        built.gateway.start()
-        built.wait_until_ready()
-        yield built
 
 
 def lives_on(line: Line) -> bool:

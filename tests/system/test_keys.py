@@ -66,7 +66,10 @@ def test_keys_once_fetched_outlive_their_server_and_a_restart(build: Build) -> N
 
 
 @pytest.mark.parametrize("is_told", [False, True], ids=["within ten seconds", "at SIGHUP"])
-def test_a_rotated_key_file_is_read_again(here: World, is_told: bool) -> None:  # noqa: FBT001  # a row
+def test_a_rotated_key_file_is_read_again(
+    here: World,
+    is_told: bool,  # noqa: FBT001  # a row of the table above
+) -> None:
     here.wait_until_ready()
     new = Issuer(kid="evening-2")
     assert status_of(here, here.issuer) == (202, None)

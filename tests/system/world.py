@@ -58,7 +58,8 @@ class World:
 
     def visit(self, name: str = "ada") -> Visit:
         """Let a player in; the same name is the same session."""
-        return Visit(f"player-{name}", "north", "MT", random.Random(name))  # noqa: S311  # no secret
+        rng = random.Random(name)  # noqa: S311  # no secret
+        return Visit(f"player-{name}", "north", "MT", rng)
 
     def line(self) -> Line:
         """Connect to the public port."""
