@@ -1,6 +1,7 @@
 """A gateway that answers as scripted, for the demo's clients."""
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -93,22 +94,25 @@ class ScriptedGateway:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
-        while True:
-            try:
-                head = (await reader.readuntil(b"\r\n\r\n")).decode()
-            except asyncio.IncompleteReadError:
-                break
-            length = int(head.partition("content-length: ")[2].partition("\r\n")[0])
-            self.requests.append((head, await reader.readexactly(length)))
-            self.asked.set()
-            reply = self.reply()
-            if reply is None:
-                continue
-            writer.write(reply)
-            if not reply or self.hangs_up:
-                break
+        # A client that gives up hangs up in the middle, or resets: both are its right.
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            while await self._answer(reader, writer):
+                pass
         writer.close()
-        await writer.wait_closed()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        """Answer one request; return whether the connection goes on."""
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        length = int(head.partition("content-length: ")[2].partition("\r\n")[0])
+        self.requests.append((head, await reader.readexactly(length)))
+        self.asked.set()
+        reply = self.reply()
+        if reply is None:
+            return True
+        writer.write(reply)
+        return bool(reply) and not self.hangs_up
 
 
 @dataclass

@@ -5,9 +5,8 @@ sync is still to come. :func:`conclude` is called when every commit has spoken.
 """
 
 import enum
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -19,6 +18,9 @@ from edge.core.reject import Reason, Reject
 
 LANE_FAILED_RETRY_NS: Final = 1 * NS_PER_S
 """When to try again after a failed or overdue sync: a new file is open well within that."""
+
+UNREAD: Final = "none"
+"""The lane of an event that could not be read that far; a metric label."""
 
 _LANE_FAILED: Final = Reject(Reason.LANE_FAILED, retry_after_ns=LANE_FAILED_RETRY_NS)
 
@@ -50,7 +52,7 @@ class Verdict(msgspec.Struct, frozen=True, gc=False):
     reject: Reject | None = None
 
 
-class Tally(msgspec.Struct, frozen=True, gc=False):
+class Tally(NamedTuple):
     """The labels one event is counted under.
 
     Attributes:
@@ -88,40 +90,31 @@ def conclude(verdicts: Sequence[Verdict], lost: frozenset[Commit]) -> Conclusion
         lost: The commits whose sync failed, or did not end in time: what waited for them is
             refused with ``lane_failed``.
     """
-    tallies: Counter[Tally] = Counter()
+    tallies: dict[Tally, int] = {}
     refusals: list[tuple[int, Verdict, Reject]] = []
+    kept = {Outcome.ACCEPTED: 0, Outcome.DUPLICATE: 0}
     for index, verdict in enumerate(verdicts):
         reject = _LANE_FAILED if verdict.commit in lost else verdict.reject
-        if reject is not None:
+        lane = verdict.lane or UNREAD
+        if reject is None:
+            kept[verdict.outcome] += 1
+            tally = Tally(verdict.outcome, "none", lane)
+        else:
             refusals.append((index, verdict, reject))
-        tallies[_tally(verdict, reject)] += 1
+            tally = Tally(Outcome.REFUSED, reject.reason.code, lane)
+        tallies[tally] = tallies.get(tally, 0) + 1
     retry_after_ns = max((r.retry_after_ns or 0 for _, _, r in refusals), default=0) or None
-    counts = _by_outcome(tallies)
     return Conclusion(
-        status=_status(verdicts, [reject.reason for _, _, reject in refusals]),
+        status=_status(len(verdicts), [reject.reason for _, _, reject in refusals]),
         verdicts=Verdicts(
-            accepted=counts[Outcome.ACCEPTED],
-            duplicate=counts[Outcome.DUPLICATE],
+            accepted=kept[Outcome.ACCEPTED],
+            duplicate=kept[Outcome.DUPLICATE],
             refused=[_refused(*refusal) for refusal in refusals],
             retry_after_ms=None if retry_after_ns is None else -(-retry_after_ns // NS_PER_MS),
         ),
         retry_after_ns=retry_after_ns,
         tallies=tallies,
     )
-
-
-def _tally(verdict: Verdict, reject: Reject | None) -> Tally:
-    lane = "none" if verdict.lane is None else verdict.lane.value
-    if reject is None:
-        return Tally(verdict.outcome, "none", lane)
-    return Tally(Outcome.REFUSED, reject.reason.code, lane)
-
-
-def _by_outcome(tallies: Mapping[Tally, int]) -> Counter[Outcome]:
-    counts: Counter[Outcome] = Counter()
-    for tally, count in tallies.items():
-        counts[tally.outcome] += count
-    return counts
 
 
 def _refused(index: int, verdict: Verdict, reject: Reject) -> Refused:
@@ -134,9 +127,9 @@ def _refused(index: int, verdict: Verdict, reject: Reject) -> Refused:
     )
 
 
-def _status(verdicts: Sequence[Verdict], refused: Sequence[Reason]) -> int:
+def _status(events: int, refused: Sequence[Reason]) -> int:
     """Anything kept, or nothing asked: 202. Else what all share, else the kindest truth."""
-    if len(refused) < len(verdicts) or not verdicts:
+    if len(refused) < events or not events:
         return 202
     statuses = {reason.status for reason in refused}
     if len(statuses) == 1:

@@ -14,6 +14,7 @@ from edge.demo.mischief import Trickster, rampage
 from edge.demo.player import Casino, Player
 from edge.demo.speaker import Speaker
 from edge.demo.stage import Person, Stage
+from edge.demo.wire import Traffic
 
 PLAYERS: Final[tuple[Person, ...]] = (
     *(("ada", "north", "MT"), ("ben", "north", "MT"), ("cleo", "north", "SE")),
@@ -28,6 +29,8 @@ KILLED_AFTER: Final = 0.45
 TRICK_PAUSE: Final = 1 / 18
 # So many requests are under way when the kill comes; the rush brings one per player.
 KILL_IN_FLIGHT: Final = 6
+# The rush fills the line at once; a fraction of what is left of the evening.
+CROWD_TIMEOUT_S: Final = 3.0
 COUNT_EVERY_S: Final = 0.5
 
 
@@ -71,12 +74,7 @@ async def _kill_in_the_middle(stage: Stage, casino: Casino) -> None:
     await asyncio.sleep(stage.seconds * KILLED_AFTER)
     stage.narrator.tell("a jackpot is near: everybody plays at once")
     casino.rush.set()
-    in_flight = 0
-    while not in_flight:
-        await stage.traffic.reaches(KILL_IN_FLIGHT)
-        # The first answer out of a group commit: its neighbours are durable and not yet told.
-        await stage.traffic.ebbs()
-        in_flight = stage.traffic.in_flight
+    in_flight = await _crowd(stage.traffic)
     # Not in a thread: the kill must not come a moment later, and everybody may notice.
     stage.gateway.kill()
     casino.rush.clear()
@@ -85,6 +83,22 @@ async def _kill_in_the_middle(stage: Stage, casino: Casino) -> None:
     await asyncio.to_thread(stage.gateway.start)
     took_s = time.monotonic() - began_s
     stage.narrator.tell(f"started again on the same spool; it listens after {took_s:.1f} s")
+
+
+async def _crowd(traffic: Traffic) -> int:
+    """Wait for the moment to kill; return how many requests are in flight then.
+
+    It is that of the first answer out of a group commit: its neighbours are durable and not
+    told yet. A machine on which that moment never comes is not waited for.
+    """
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(CROWD_TIMEOUT_S):
+            while True:
+                await traffic.reaches(KILL_IN_FLIGHT)
+                await traffic.ebbs()
+                if traffic.in_flight:
+                    break
+    return traffic.in_flight
 
 
 async def _count(stage: Stage) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from edge.core.instant import NS_PER_S
-from edge.core.verdict import Tally, Verdict
+from edge.core.verdict import UNREAD, Tally, Verdict
 
 LATENCY_BOUNDS_S: Final = (
     0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0,
@@ -73,10 +73,11 @@ class Meters:
 
     def receive(self, verdicts: Iterable[Verdict]) -> None:
         """Count events when they are judged, before their syncs."""
-        self.received.update(
-            "none" if verdict.lane is None else verdict.lane.value for verdict in verdicts
-        )
+        received = self.received
+        for verdict in verdicts:
+            received[verdict.lane or UNREAD] += 1
 
     def conclude(self, tallies: Mapping[Tally, int]) -> None:
         """Count events when their verdicts are final."""
-        self.outcomes.update(tallies)
+        for tally, count in tallies.items():
+            self.outcomes[tally] += count

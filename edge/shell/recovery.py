@@ -8,7 +8,9 @@ read. The last segment is different: after a kill, or a failed sync, the page ca
 bytes that the disk does not hold. So whatever stands in it behind the cursor, as far as the
 last whole frame, is copied into a new segment (same run, same numbers), whose header ends the
 old one before the tail; when that is synced, the tail is as durable as if it had just been
-accepted. What follows the last whole frame was never accepted: it is the torn end of a write.
+accepted. What follows the last whole frame was never accepted: it is the torn end of a write. (A crash may also keep a
+later frame of such a write and tear an earlier one. Nobody can tell that from damage, so it
+goes into quarantine, though nothing accepted was hit.)
 
 A crash in the midst of this leaves either the old state or the new one.
 """

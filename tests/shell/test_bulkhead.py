@@ -60,7 +60,9 @@ class Life(RuleBasedStateMachine):
         self.held = [index for index in self.held if index not in self.uncertain]
         self.uncertain = []
         lane = OneLane(self.disk, clock=self.clock)
-        self.readable = set(indexes(lane.read()[0]))
+        frames, _ = lane.read()
+        self.readable = set(indexes(frames))
+        self.torn = {frame for frame in frames if isinstance(frame, Quarantined)}
         return lane
 
     @rule(count=st.integers(1, 4))
@@ -120,11 +122,10 @@ class Life(RuleBasedStateMachine):
         reader = self.lane.reader
         chunk = reader.read(reader.cursor, bytes_max=1 << 16, records_max=count)
         self.check(chunk.frames)
-        passed = indexes(chunk.frames)
-        if not passed:
+        if not chunk.frames:
             return
         reader.acknowledge(chunk.after)
-        self.uncertain += passed
+        self.uncertain += indexes(chunk.frames)
 
     @rule(hours=st.integers(1, 30))
     def pass_time(self, hours: int) -> None:
@@ -177,9 +178,15 @@ class Life(RuleBasedStateMachine):
         assert len(frames) == self.lane.reader.holdings().records_waiting
 
     def check(self, frames: list[Stored | Quarantined]) -> None:
-        """No damage, nothing that was not brought, no number given twice."""
+        """No new damage, nothing that was not brought, no number given twice.
+
+        A crash may tear the first record of an unsynced commit and keep the second: then the
+        start finds damage, but what it hit was never accepted.
+        """
         for frame in frames:
-            assert isinstance(frame, Stored), frame
+            if isinstance(frame, Quarantined):
+                assert frame in self.torn
+                continue
             assert index_of(frame) < self.next_index
             name = (frame.edgespool, frame.edgeseq)
             assert self.numbers.setdefault(name, frame.value) == frame.value
