@@ -20,7 +20,7 @@ EXACT := edge/core/*,origin_client/*
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test kills check format lock clean
+.PHONY: help demo test kills bench check format lock clean
 
 help:  ## say what there is
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -38,6 +38,9 @@ test: $(VENV)/.dev  ## run all tests and hold the coverage to its bounds
 N := 1000
 kills: $(VENV)/.dev  ## SIGKILL between answer and retry, N=1000 times
 	@$(PY) -m tests.system.kills $(N)
+
+bench: $(VENV)/.dev  ## time each stage and update README's table (20 s)
+	@$(PY) -m loadtests.stages --readme README.md
 
 check: $(VENV)/.dev  ## lint, types, import contracts, house rules
 	$(PY) -m ruff check --quiet

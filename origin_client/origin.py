@@ -64,7 +64,10 @@ class Origin(Protocol):
     def publish(self, topic: str, records: Sequence[Outgoing]) -> list[Refusal]:
         """Return when every record not refused is durable at the origin, in order.
 
-        Blocking; may block for a whole outage.
+        Blocking; may block for a whole outage. An origin that cannot tell which record of a
+        batch was at fault refuses that part of it from the first doubtful record on, and has
+        written nothing of that part: whoever tries the refused ones again alone, in order,
+        then keeps the order of each key.
 
         Raises:
             OriginUnavailable: The fate of the batch is unknown; send all of it again.

@@ -191,7 +191,7 @@ def test_closing_ends_a_publish_in_another_thread(rig: Rig) -> None:
         except OriginUnavailable as error:
             ended.append(error)
 
-    publisher = threading.Thread(target=publish_for_ever)
+    publisher = threading.Thread(target=publish_for_ever, daemon=True)
     publisher.start()
     publishes.wait()
 

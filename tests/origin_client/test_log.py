@@ -163,7 +163,7 @@ def test_closing_while_a_sync_hangs_does_not_wait_and_unblocks_it(tmp_path: Path
         except OriginUnavailable as error:
             outcome.append(error)
 
-    publisher = threading.Thread(target=publish)
+    publisher = threading.Thread(target=publish, daemon=True)
     publisher.start()
     faults.hanging.wait()
 
@@ -180,7 +180,7 @@ def test_closing_while_a_sync_hangs_does_not_wait_and_unblocks_it(tmp_path: Path
 def test_a_topic_whose_sync_hangs_hinders_no_other(tmp_path: Path) -> None:
     faults = FailingDisk(hanging_syncs=1)
     origin = LogOrigin(tmp_path, disk=faults.disk())
-    publisher = threading.Thread(target=origin.publish, args=(TOPIC, records(1)))
+    publisher = threading.Thread(target=origin.publish, args=(TOPIC, records(1)), daemon=True)
     publisher.start()
     faults.hanging.wait()
 

@@ -13,7 +13,7 @@ from typing_extensions import override
 
 from edge.shell import dead
 from edge.shell.dead import DeadLetters, DeadUnavailable, Letter
-from edge.shell.disk import OsDisk, OsOutput
+from edge.shell.disk import OsDisk, Output
 from edge.shell.lane_spool import Quarantined, Stored
 from origin_client.validate import validate
 from tests.contract.envelopes import EDGESPOOL, NUMBERED
@@ -37,7 +37,7 @@ class NthCallFails(OsDisk):
             raise OSError(errno.EIO, "Input/output error")
 
     @override
-    def create(self, path: Path) -> OsOutput:
+    def create(self, path: Path) -> Output:
         self.count()
         return super().create(path)
 
