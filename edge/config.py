@@ -29,6 +29,8 @@ _ENTRIES_MAX: Final = 10**8
 _ISSUERS_MAX: Final = 16
 # Below it one batch of the largest events (256 KiB) in each of six lanes is already full.
 _SPOOL_BYTES_MIN: Final = 16 << 20
+# Below it one batch of refused records (1 MiB, base64 in JSON) may never fit, and its lane stops.
+_DEAD_BYTES_MIN: Final = 4 << 20
 _ANY_ADDRESS: Final = {"0.0.0.0", "::"}  # noqa: S104  # to compare with, not to listen on
 # Source: RFC 1123 §2.1.
 _HOST_NAME: Final = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})*")
@@ -322,6 +324,8 @@ def _quota_faults(limits: Limits) -> Iterator[ConfigError]:
 def _room_faults(spool: SpoolSettings) -> Iterator[ConfigError]:
     if spool.bytes_max < _SPOOL_BYTES_MIN:
         yield ConfigError("spool.bytes_max", f"must be at least {_SPOOL_BYTES_MIN >> 20}MiB")
+    if spool.dead_bytes_max < _DEAD_BYTES_MIN:
+        yield ConfigError("spool.dead_bytes_max", f"must be at least {_DEAD_BYTES_MIN >> 20}MiB")
     if spool.reserve_bytes >= spool.bytes_max:
         yield ConfigError("spool.reserve_bytes", "must be below spool.bytes_max")
     if spool.retained_bytes_max > spool.bytes_max:

@@ -188,6 +188,11 @@ ISSUER_WITH = '[[auth.issuers]]\nissuer = "https://id.example"\naudience = "edge
             id="no room for a batch per lane",
         ),
         pytest.param(
+            ISSUER + '[spool]\ndead_bytes_max = "3MiB"',
+            "spool.dead_bytes_max",
+            id="no room for a dead batch",
+        ),
+        pytest.param(
             ISSUER + '[spool]\nretained_bytes_max = "5GiB"',
             "spool.retained_bytes_max",
             id="more retained than there is",
