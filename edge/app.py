@@ -23,18 +23,18 @@ from edge.core.seal import Sealer
 from edge.shell.admin import admin
 from edge.shell.clock import Clock, SystemClock
 from edge.shell.dead import DeadLetters
-from edge.shell.disk import OsDisk
 from edge.shell.forward import Forwarder, Timing
 from edge.shell.front import Front, pages
 from edge.shell.http import Ingest
-from edge.shell.keyring import Keyring
+from edge.shell.keys.keyring import Keyring
 from edge.shell.life import Life
 from edge.shell.listen import listen
 from edge.shell.meters import Meters
 from edge.shell.metrics import Figures
 from edge.shell.readiness import Probes
 from edge.shell.server import Gateway
-from edge.shell.spool import Spool
+from edge.shell.spool.disk import OsDisk
+from edge.shell.spool.process import Spool
 from origin_client.open import open_origin
 from origin_client.origin import Origin, OriginError
 

@@ -15,7 +15,7 @@ from edge.config import Config, ConfigError
 from edge.shell.journal import LINE_BYTES_MAX, harmless
 
 if TYPE_CHECKING:
-    from edge.shell.mint import SigningKey
+    from edge.shell.keys.mint import SigningKey
 
 DONE: Final = 0
 FAILED: Final = 1
@@ -158,10 +158,10 @@ def _serve(arguments: argparse.Namespace, environ: Environ) -> int:
     config = Config.load(arguments.config, environ)
 
     from edge.app import serve
-    from edge.shell.claim import SpoolLocked
     from edge.shell.clock import SystemClock
     from edge.shell.journal import configure
     from edge.shell.listen import PortTaken
+    from edge.shell.spool.claim import SpoolLocked
 
     configure(sys.stderr, SystemClock())
     try:
@@ -207,7 +207,7 @@ def _probe(arguments: argparse.Namespace, _: Environ) -> int:
 
 def _token_mint(arguments: argparse.Namespace, _: Environ) -> int:
     from edge.shell.clock import SystemClock
-    from edge.shell.mint import TTL_S, Grant, mint
+    from edge.shell.keys.mint import TTL_S, Grant, mint
 
     grant = Grant(
         iss=arguments.iss,
@@ -224,14 +224,14 @@ def _token_mint(arguments: argparse.Namespace, _: Environ) -> int:
 
 
 def _token_jwks(arguments: argparse.Namespace, _: Environ) -> int:
-    from edge.shell.mint import key_set
+    from edge.shell.keys.mint import key_set
 
     _print(key_set(_signing_key(arguments.key)).decode())
     return DONE
 
 
 def _spool(arguments: argparse.Namespace, environ: Environ) -> int:
-    from edge.shell.inspect import inspect, lines
+    from edge.shell.spool.inspect import inspect, lines
 
     path = arguments.path or Path(Config.load(arguments.config, environ).spool.path)
     is_empty = True
@@ -273,7 +273,7 @@ def _schema(arguments: argparse.Namespace, _: Environ) -> int:
 
 
 def _signing_key(path: Path) -> "SigningKey":
-    from edge.shell.mint import ensure_key, read_signing_key
+    from edge.shell.keys.mint import ensure_key, read_signing_key
 
     if ensure_key(path):
         _tell(f"made a new key, {path}")

@@ -325,7 +325,9 @@ def _room_faults(spool: SpoolSettings) -> Iterator[ConfigError]:
     if spool.bytes_max < _SPOOL_BYTES_MIN:
         yield ConfigError("spool.bytes_max", f"must be at least {_SPOOL_BYTES_MIN >> 20}MiB")
     if spool.dead_bytes_max < _DEAD_BYTES_MIN:
-        yield ConfigError("spool.dead_bytes_max", f"must be at least {_DEAD_BYTES_MIN >> 20}MiB")
+        yield ConfigError(
+            "spool.dead_bytes_max", f"must be at least {_DEAD_BYTES_MIN >> 20}MiB"
+        )
     if spool.reserve_bytes >= spool.bytes_max:
         yield ConfigError("spool.reserve_bytes", "must be below spool.bytes_max")
     if spool.retained_bytes_max > spool.bytes_max:

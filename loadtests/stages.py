@@ -40,7 +40,7 @@ from edge.core.record import Commit, Footprint, Record
 from edge.core.seal import Sealer
 from edge.core.verdict import Verdict, conclude
 from edge.shell.clock import SystemClock
-from edge.shell.mint import Grant, ensure_key, key_set, mint, read_signing_key
+from edge.shell.keys.mint import Grant, ensure_key, key_set, mint, read_signing_key
 
 BATCH: Final = 50  # events per request, as design.md's figures have it
 ROUNDS: Final = 31  # odd, so that the median is one of them; about 3 s in all

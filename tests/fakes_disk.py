@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from typing_extensions import override
 
-from edge.shell.disk import Disk, Output
+from edge.shell.spool.disk import Disk, Output
 
 if TYPE_CHECKING:
     from collections.abc import Callable

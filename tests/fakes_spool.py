@@ -8,14 +8,14 @@ from pathlib import Path
 from edge.config import SpoolSettings
 from edge.core.lane import Lane
 from edge.core.record import Footprint, Record
-from edge.shell.budget import Budget
-from edge.shell.bulkhead import Bulkhead, Hull
-from edge.shell.commit import Commit
-from edge.shell.cursor import Position
-from edge.shell.disk import Disk
-from edge.shell.lane_spool import LaneSpool, Quarantined, Stored
-from edge.shell.room import Room
-from edge.shell.segment import Bounds
+from edge.shell.spool.budget import Budget
+from edge.shell.spool.bulkhead import Bulkhead, Hull
+from edge.shell.spool.commit import Commit
+from edge.shell.spool.cursor import Position
+from edge.shell.spool.disk import Disk
+from edge.shell.spool.lane_spool import LaneSpool, Quarantined, Stored
+from edge.shell.spool.room import Room
+from edge.shell.spool.segment import Bounds
 from tests.fakes import NOW, FakeClock
 from tests.fakes_disk import FakeDisk
 

@@ -19,7 +19,7 @@ from typing_extensions import override
 from edge.cli import run
 from edge.config import SpoolSettings
 from edge.core.lane import Lane
-from edge.shell.spool import Spool
+from edge.shell.spool.process import Spool
 from origin_client.open import open_origin
 from origin_client.origin import Outgoing
 from tests.fakes import JWKS

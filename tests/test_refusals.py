@@ -13,10 +13,10 @@ from edge.core.lane import Lane
 from edge.core.limit import Quota
 from edge.core.record import Record
 from edge.core.reject import Reason, Reject
-from edge.shell.commit import Commit, Synced
 from edge.shell.http import Ingest
 from edge.shell.life import Life
 from edge.shell.meters import Meters
+from edge.shell.spool.commit import Commit, Synced
 from tests.core.catalogue.examples import example
 from tests.core.test_admit import spin, stake
 from tests.fakes import NOW_S, PLAYER, SESSION, FakeClock, player_token

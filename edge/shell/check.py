@@ -15,12 +15,12 @@ import msgspec
 
 from edge.config import Config, ConfigError, Issuer, OriginSettings, SpoolSettings
 from edge.core.keyset import KeySetRefused, read_key_set
-from edge.shell.claim import SpoolLocked, volatile
-from edge.shell.fetch import FetchFailed
 from edge.shell.journal import LINE_BYTES_MAX, harmless
-from edge.shell.key_source import open_source
+from edge.shell.keys.fetch import FetchFailed
+from edge.shell.keys.source import open_source
 from edge.shell.listen import PortTaken, listen
-from edge.shell.spool import Spool
+from edge.shell.spool.claim import SpoolLocked, volatile
+from edge.shell.spool.process import Spool
 from origin_client.open import open_origin
 from origin_client.origin import OriginError
 

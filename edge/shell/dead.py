@@ -37,8 +37,8 @@ from typing import Final
 
 import msgspec
 
-from edge.shell.disk import Disk, publish, settle_directory
-from edge.shell.lane_spool import Quarantined, Stored
+from edge.shell.spool.disk import Disk, publish, settle_directory
+from edge.shell.spool.lane_spool import Quarantined, Stored
 from origin_client.envelope import mark_dead
 
 FILE_BYTES_MAX: Final = 1 << 20  # a fuller file is left alone; 256 fill the default bound

@@ -34,9 +34,9 @@ from edge.core.instant import NS_PER_MS, NS_PER_S
 from edge.core.lane import Lane
 from edge.shell import dead
 from edge.shell.clock import Clock
-from edge.shell.cursor import Position
 from edge.shell.dead import DeadUnavailable, Letter
-from edge.shell.lane_spool import Chunk, Quarantined, Stored
+from edge.shell.spool.cursor import Position
+from edge.shell.spool.lane_spool import Chunk, Quarantined, Stored
 from origin_client.origin import Origin, OriginUnavailable, Outgoing, Refusal
 
 log: Final = logging.getLogger("edge.forward")

@@ -29,7 +29,6 @@ from edge.shell.answers import (
     send_reject,
 )
 from edge.shell.clock import Clock
-from edge.shell.commit import Commit, Synced
 from edge.shell.head import (
     BODY_BYTES_MAX,
     ProtocolError,
@@ -39,6 +38,7 @@ from edge.shell.head import (
 )
 from edge.shell.life import Life
 from edge.shell.meters import Meters
+from edge.shell.spool.commit import Commit, Synced
 
 log: Final = logging.getLogger("edge.http")
 

@@ -29,11 +29,11 @@ from edge.core.instant import NS_PER_MS
 from edge.core.lane import Lane
 from edge.core.limit import Quotas
 from edge.core.recall import Recall
-from edge.shell.bulkhead import LaneStatistics
 from edge.shell.clock import Clock
 from edge.shell.forward import Statistics
-from edge.shell.keyring import KeyStatistics
+from edge.shell.keys.keyring import KeyStatistics
 from edge.shell.meters import Histogram, Meters
+from edge.shell.spool.bulkhead import LaneStatistics
 
 _MS_PER_S: Final = 1000
 

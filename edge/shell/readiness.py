@@ -6,9 +6,9 @@ from typing import Protocol
 
 from edge.core.lane import Lane
 from edge.shell.admin import OK, Readiness
-from edge.shell.bulkhead import LaneStatistics
-from edge.shell.keyring import KeyStatistics
+from edge.shell.keys.keyring import KeyStatistics
 from edge.shell.life import Life
+from edge.shell.spool.bulkhead import LaneStatistics
 
 
 class Keyring(Protocol):

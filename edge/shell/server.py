@@ -17,11 +17,11 @@ from edge.core.instant import NS_PER_S
 from edge.core.lane import Lane
 from edge.core.recall import Recall
 from edge.shell.clock import Clock
-from edge.shell.commit import Commit
 from edge.shell.life import Life
 from edge.shell.listen import Server, address
 from edge.shell.meters import Histogram
-from edge.shell.spool import Spool
+from edge.shell.spool.commit import Commit
+from edge.shell.spool.process import Spool
 from origin_client.origin import Origin
 
 log: Final = logging.getLogger("edge.server")

@@ -11,8 +11,8 @@ import pytest
 
 from edge.config import SpoolSettings
 from edge.shell.check import Finding, Level, check, exit_code, render
-from edge.shell.claim import volatile
-from edge.shell.spool import Spool
+from edge.shell.spool.claim import volatile
+from edge.shell.spool.process import Spool
 from tests.fakes import ED, JWKS, jwks
 
 BASE = """

@@ -13,8 +13,8 @@ from typing_extensions import override
 
 from edge.shell import dead
 from edge.shell.dead import DeadLetters, DeadUnavailable, Letter
-from edge.shell.disk import OsDisk, Output
-from edge.shell.lane_spool import Quarantined, Stored
+from edge.shell.spool.disk import OsDisk, Output
+from edge.shell.spool.lane_spool import Quarantined, Stored
 from origin_client.validate import validate
 from tests.contract.envelopes import EDGESPOOL, NUMBERED
 

@@ -14,12 +14,12 @@ from edge.core.backoff import TRIP_FAILURES, State
 from edge.core.instant import NS_PER_MS
 from edge.core.record import Footprint, Record
 from edge.shell.clock import SystemClock
-from edge.shell.commit import Commit, Synced
 from edge.shell.dead import DeadLetters
-from edge.shell.disk import OsDisk
 from edge.shell.forward import COMPANY_MS, Forwarder, Statistics, Timing
-from edge.shell.lane_spool import Quarantined, Stored
-from edge.shell.spool import Spool
+from edge.shell.spool.commit import Commit, Synced
+from edge.shell.spool.disk import OsDisk
+from edge.shell.spool.lane_spool import Quarantined, Stored
+from edge.shell.spool.process import Spool
 from origin_client.origin import OriginUnavailable, Outgoing
 from tests.fakes import NOW
 from tests.fakes_forward import (

@@ -18,10 +18,10 @@ from edge.core.record import Record
 from edge.core.reject import Reason
 from edge.core.verdict import Outcome, Tally
 from edge.shell.answers import CLOSE
-from edge.shell.commit import Commit, Synced
 from edge.shell.http import Ingest
 from edge.shell.life import Life
 from edge.shell.meters import Meters
+from edge.shell.spool.commit import Commit, Synced
 from tests.core.test_admit import spin
 from tests.fakes import ED, FakeClock, player_claims, player_token
 from tests.house import FakeKeys, FakeSpool, house

@@ -12,12 +12,12 @@ from edge.core.lane import Lane
 from edge.core.limit import Quota, Quotas
 from edge.core.recall import Recall
 from edge.core.verdict import Outcome, Tally
-from edge.shell.bulkhead import LaneStatistics
 from edge.shell.forward import Statistics
-from edge.shell.keyring import KeyStatistics
+from edge.shell.keys.keyring import KeyStatistics
 from edge.shell.meters import Meters
 from edge.shell.metrics import Figures
-from edge.shell.shelf import Holdings
+from edge.shell.spool.bulkhead import LaneStatistics
+from edge.shell.spool.shelf import Holdings
 from tests.fakes import NOW, FakeClock
 from tests.shell.test_readiness import GOOD, NONE, STALE, FakeKeyring, lane_statistics
 

@@ -6,12 +6,12 @@ import pytest
 
 from edge.core.lane import Lane
 from edge.shell.admin import Readiness
-from edge.shell.bulkhead import LaneStatistics
-from edge.shell.keyring import KeyStatistics
+from edge.shell.keys.keyring import KeyStatistics
 from edge.shell.life import Life
 from edge.shell.meters import Histogram
 from edge.shell.readiness import Probes
-from edge.shell.shelf import Holdings
+from edge.shell.spool.bulkhead import LaneStatistics
+from edge.shell.spool.shelf import Holdings
 
 GOOD = KeyStatistics("good", keys=1, generation=1, age_s=1, is_stale=False, error=None)
 STALE = KeyStatistics("old", keys=1, generation=1, age_s=9, is_stale=True, error="timed out")

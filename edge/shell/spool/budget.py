@@ -1,0 +1,54 @@
+"""How many bytes may wait for the origin: asked for by each append, given back when forwarded.
+
+Only what waits counts. Acknowledged records that are kept for recall take the room that is
+left over, and give it up first (:mod:`edge.shell.spool.room`).
+"""
+
+import threading
+from typing import Final
+
+from edge.config import SpoolSettings
+from edge.core.instant import NS_PER_S
+from edge.core.lane import Lane
+from edge.core.reject import Reason, Reject
+
+FULL_RETRY_AFTER_NS: Final = 5 * NS_PER_S
+"""A full lane, or disk, takes events again within 5 s of room; sooner, a retry is wasted."""
+
+
+class Budget:
+    """The bytes waiting in all lanes of one process. Any thread."""
+
+    def __init__(self, settings: SpoolSettings) -> None:
+        open_max = settings.bytes_max - settings.reserve_bytes
+        self._total_max: Final = {
+            lane: settings.bytes_max if lane.holds_money else open_max for lane in Lane
+        }
+        self._lane_max: Final = int(settings.bytes_max * settings.lane_share_max)
+        self._waiting: Final = dict.fromkeys(Lane, 0)
+        self._total = 0
+        self._lock: Final = threading.Lock()
+
+    def take(self, lane: Lane, size_bytes: int) -> None:
+        """Count bytes that are going to wait.
+
+        Raises:
+            Reject: LANE_FULL; nothing is counted.
+        """
+        with self._lock:
+            total = self._total + size_bytes
+            waiting = self._waiting[lane] + size_bytes
+            if total > self._total_max[lane] or waiting > self._lane_max:
+                raise Reject(Reason.LANE_FULL, "budget", retry_after_ns=FULL_RETRY_AFTER_NS)
+            self._total = total
+            self._waiting[lane] = waiting
+
+    def found(self, lane: Lane, size_bytes: int) -> None:
+        """Count what waits already, even beyond the bound: a start refuses nothing."""
+        with self._lock:
+            self._total += size_bytes
+            self._waiting[lane] += size_bytes
+
+    def give_back(self, lane: Lane, size_bytes: int) -> None:
+        """Uncount bytes that wait no more."""
+        self.found(lane, -size_bytes)

@@ -1,0 +1,120 @@
+"""Whose directory this is, and whether it can keep a promise: lock, identity, file system.
+
+Record
+------
+``<spool>/<worker>/lock`` is empty; its owner holds a ``flock`` on it.
+``<spool>/<worker>/id`` is one line of text: ``edge-spool 1 <64 hex digits> <8 hex digits>``,
+the format, the secret for keyed hashes, and the CRC-32 of all before the last space.
+"""
+
+import fcntl
+import os
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+from zlib import crc32
+
+from edge.config import ConfigError
+from edge.core.instant import NS_PER_S
+from edge.shell.spool.disk import Disk, publish
+
+_VERSION: Final = 1
+_SECRET_BYTES: Final = 32
+_IDENTITY: Final = re.compile(rb"(edge-spool (\d+)(?: ([0-9a-f]+))?.*) ([0-9a-f]{8})\n?\Z")
+_POLL_S: Final = 0.05
+"""The lock of a dead process is free at once; this is for one that is leaving."""
+
+_VOLATILE: Final = frozenset({"tmpfs", "ramfs", "nfs", "nfs4"})
+"""Memory keeps nothing; NFS may report a sync that its server has not done."""
+
+_MOUNTS: Final = Path("/proc/self/mountinfo")
+
+
+class SpoolLocked(Exception):  # noqa: N818  # an expected state: another process is still there
+    """Another process owns the spool."""
+
+
+class Lock:
+    """The right to write to one directory."""
+
+    def __init__(self, path: Path, wait_s: float) -> None:
+        """Take the lock.
+
+        Args:
+            path: The lock's file.
+            wait_s: How long another owner is waited for.
+
+        Raises:
+            OSError: The file cannot be opened.
+            SpoolLocked: Another process has it.
+        """
+        self._descriptor: Final = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        deadline_ns = time.monotonic_ns() + round(wait_s * NS_PER_S)
+        while not self._is_taken():
+            if time.monotonic_ns() >= deadline_ns:
+                os.close(self._descriptor)
+                raise SpoolLocked(f"another process owns {path.parent}: stop it first")
+            time.sleep(_POLL_S)
+
+    def release(self) -> None:
+        """Let the next one in."""
+        os.close(self._descriptor)
+
+    def _is_taken(self) -> bool:
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+
+def secret(disk: Disk, path: Path, entropy: Callable[[int], bytes]) -> bytes:
+    """Read the spool's secret, or give it one if it has none that can be read.
+
+    A new secret makes recall forget what the old one hashed; the origin still removes by id.
+
+    Raises:
+        ConfigError: Another version of the gateway wrote the spool.
+        OSError: The identity can be neither read nor written.
+    """
+    try:
+        content = disk.read(path, 0, 4096)
+    except FileNotFoundError:
+        content = b""
+    found = _IDENTITY.fullmatch(content)
+    if found and int(found[4], 16) == crc32(found[1]):
+        if int(found[2]) != _VERSION:
+            raise ConfigError("spool.path", unknown_format(path, int(found[2])))
+        return bytes.fromhex(found[3].decode())
+    fresh = entropy(_SECRET_BYTES)
+    line = b"edge-spool %d %s" % (_VERSION, fresh.hex().encode())
+    publish(disk, path, b"%s %08x\n" % (line, crc32(line))).close()
+    return fresh
+
+
+def unknown_format(path: Path, version: int) -> str:
+    """Tell an operator what to do about a spool of another version."""
+    return (
+        f"{path} has format {version}, this version reads {_VERSION}; drain it with the version "
+        "that wrote it, or name another directory"
+    )
+
+
+def volatile(path: Path, mounts: Path = _MOUNTS) -> str:
+    """Name the file system under *path* if it cannot keep a promise, else ``""``.
+
+    Source: proc_pid_mountinfo(5).
+    """
+    kind, depth = "", -1
+    for line in mounts.read_text(encoding="utf-8", errors="surrogateescape").splitlines():
+        left, _, right = line.partition(" - ")
+        point = Path(re.sub(r"\\([0-7]{3})", _unescape, left.split(" ")[4]))
+        if len(point.parts) >= depth and path.is_relative_to(point):
+            kind, depth = right.split(" ")[0], len(point.parts)
+    return kind if kind in _VOLATILE else ""
+
+
+def _unescape(match: re.Match[str]) -> str:
+    return chr(int(match[1], 8))

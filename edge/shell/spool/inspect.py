@@ -1,0 +1,270 @@
+"""A look into a spool while it is in use, or after: ``edge spool ls|cat|stats|verify``.
+
+Reads only, takes no lock. What the owner changes meanwhile may be missed, or seen half: the
+torn end of the segment being written is no fault.
+"""
+
+from collections.abc import Callable, Iterator
+from itertools import chain
+from pathlib import Path
+from typing import Final, Literal, TypeAlias
+
+import msgspec
+
+from edge.config import ConfigError
+from edge.core.frame import HEADER_BYTES, Frame, UnknownVersion
+from edge.core.lane import Lane
+from edge.shell.spool.claim import unknown_format
+from edge.shell.spool.cursor import Position
+from edge.shell.spool.disk import OsDisk
+from edge.shell.spool.recovery import Outline, outline, survey
+from edge.shell.spool.segment import LaneFiles
+from edge.shell.spool.shelf import Shelf
+from origin_client.envelope import number
+
+
+class SegmentRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One segment, for ``ls``.
+
+    Attributes:
+        worker: Whose directory.
+        lane: Which lane.
+        segment: Its number.
+        edgespool: UUID of the run; ``""`` when its header is lost.
+        state: ``forwarded`` (retained for recall), ``partial``, or ``waiting``.
+        records: Frames, damaged ones included.
+        size_bytes: Up to its valid end.
+        oldest_ms: ``accepted_ms`` of its first record, unix ms.
+        newest_ms: Of its last one.
+    """
+
+    worker: str
+    lane: Lane
+    segment: int
+    edgespool: str
+    state: Literal["forwarded", "partial", "waiting"]
+    records: int
+    size_bytes: int
+    oldest_ms: int | None
+    newest_ms: int | None
+
+
+class RecordRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One record, for ``cat``.
+
+    Attributes:
+        worker: Whose directory.
+        lane: Which lane.
+        segment: Where it stands,
+        offset: and where there.
+        is_forwarded: The origin has acknowledged it.
+        accepted_ms: Unix ms.
+        key: The origin's record key.
+        value: The whole envelope.
+    """
+
+    worker: str
+    lane: Lane
+    segment: int
+    offset: int
+    is_forwarded: bool
+    accepted_ms: int
+    key: str
+    value: msgspec.Raw
+
+
+class LaneRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One lane, for ``stats``.
+
+    Attributes:
+        worker: Whose directory.
+        lane: Which lane.
+        segments: Files.
+        records_waiting: Not yet acknowledged.
+        bytes_waiting: Of their frames.
+        bytes_retained: Acknowledged, kept for recall.
+        oldest_ms: ``accepted_ms`` of the oldest record on disk, unix ms.
+    """
+
+    worker: str
+    lane: Lane
+    segments: int
+    records_waiting: int
+    bytes_waiting: int
+    bytes_retained: int
+    oldest_ms: int | None
+
+
+class Fault(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that is wrong, for ``verify``; recovery or the forwarder deals with each.
+
+    Attributes:
+        worker: Whose directory.
+        lane: Which lane.
+        segment: Number of the segment, 0 for the cursor.
+        offset: Where it begins.
+        length: Bytes.
+        complaint: What it is.
+    """
+
+    worker: str
+    lane: Lane
+    segment: int
+    offset: int
+    length: int
+    complaint: str
+
+
+Row: TypeAlias = SegmentRow | RecordRow | LaneRow | Fault
+Command: TypeAlias = Literal["ls", "cat", "stats", "verify"]
+
+
+def inspect(command: Command, root: Path) -> Iterator[Row]:
+    """Read what *command* asks for from every lane of every worker.
+
+    Args:
+        command: ``ls``, ``cat``, ``stats`` or ``verify``.
+        root: ``spool.path``.
+
+    Raises:
+        ConfigError: There is no spool, or another version of the gateway wrote it.
+        OSError: A directory cannot be read.
+    """
+    found = sorted(root.glob("*/id"))
+    if not found:
+        raise ConfigError("spool.path", f"there is no spool in {root}")
+    for identity in found:
+        for lane in Lane:
+            directory = identity.parent / lane.value
+            if not directory.is_dir():
+                continue
+            try:
+                desk = _Desk(identity.parent.name, lane, LaneFiles(OsDisk(), directory))
+                yield from _READERS[command](desk)
+            except UnknownVersion as error:
+                complaint = unknown_format(directory, error.version)
+                raise ConfigError("spool.path", complaint) from error
+
+
+class _Desk:
+    """One lane laid open."""
+
+    def __init__(self, worker: str, lane: Lane, files: LaneFiles) -> None:
+        self.worker: Final = worker
+        self.lane: Final = lane
+        self.files: Final = files
+        self.seen: Final[Outline] = outline(files)
+
+    def end(self, segment: int) -> int:
+        """Tell where the segment's bytes end."""
+        return self.seen.ends[segment]
+
+
+def _segments(desk: _Desk) -> Iterator[SegmentRow]:
+    cursor = desk.seen.cursor
+    for header in desk.seen.headers:
+        segment = survey(desk.files, header, desk.end(header.number))
+        state: Literal["forwarded", "partial", "waiting"] = "partial"
+        if Position(segment.number, segment.end) <= cursor:
+            state = "forwarded"
+        elif Position(segment.number) >= cursor:
+            state = "waiting"
+        yield SegmentRow(
+            worker=desk.worker,
+            lane=desk.lane,
+            segment=segment.number,
+            edgespool=header.edgespool,
+            state=state,
+            records=segment.records,
+            size_bytes=segment.end,
+            oldest_ms=segment.oldest_ms,
+            newest_ms=segment.newest_ms,
+        )
+
+
+def _records(desk: _Desk) -> Iterator[RecordRow]:
+    for header in desk.seen.headers:
+        for offset, found in desk.files.scan(header, HEADER_BYTES, desk.end(header.number)):
+            if not isinstance(found, Frame):
+                continue
+            record = found.record
+            yield RecordRow(
+                worker=desk.worker,
+                lane=desk.lane,
+                segment=header.number,
+                offset=offset,
+                is_forwarded=Position(header.number, offset) < desk.seen.cursor,
+                accepted_ms=record.accepted_ms,
+                key=record.key.decode(errors="replace"),
+                value=msgspec.Raw(number(record.envelope, header.edgespool, found.edgeseq)),
+            )
+
+
+def _figures(desk: _Desk) -> Iterator[LaneRow]:
+    segments = [survey(desk.files, h, desk.end(h.number)) for h in desk.seen.headers]
+    holdings = Shelf(segments, desk.seen.cursor, None).holdings()
+    yield LaneRow(
+        worker=desk.worker,
+        lane=desk.lane,
+        segments=len(segments),
+        records_waiting=holdings.records_waiting,
+        bytes_waiting=holdings.bytes_waiting,
+        bytes_retained=holdings.bytes_retained,
+        oldest_ms=holdings.oldest_ms,
+    )
+
+
+def _faults(desk: _Desk) -> Iterator[Fault]:
+    seen = desk.seen
+    if seen.found != seen.cursor and (seen.found or (desk.files.directory / "cursor").exists()):
+        yield _fault(desk, 0, 0, 0, "cursor damaged or ahead: everything is sent again")
+    for header in seen.headers:
+        if not header.edgespool:
+            yield _fault(desk, header.number, 0, HEADER_BYTES, "header lost")
+        end = desk.end(header.number)
+        for offset, found in desk.files.scan(header, HEADER_BYTES, end):
+            is_torn_end = header is seen.headers[-1] and offset + found.length == end
+            if not isinstance(found, Frame) and not is_torn_end:
+                yield _fault(desk, header.number, offset, found.length, "no valid frame")
+
+
+def _fault(desk: _Desk, segment: int, offset: int, length: int, complaint: str) -> Fault:
+    return Fault(
+        worker=desk.worker,
+        lane=desk.lane,
+        segment=segment,
+        offset=offset,
+        length=length,
+        complaint=complaint,
+    )
+
+
+_READERS: Final[dict[Command, Callable[[_Desk], Iterator[Row]]]] = {
+    "ls": _segments,
+    "cat": _records,
+    "stats": _figures,
+    "verify": _faults,
+}
+
+
+def lines(rows: Iterator[Row], *, is_json: bool) -> Iterator[str]:
+    """Write rows as JSON lines, or as columns under their names.
+
+    Columns are as wide as a terminal needs for the usual values; nothing is buffered.
+    """
+    first = next(rows, None)
+    if first is None:
+        return
+    if not is_json:
+        yield "  ".join(first.__struct_fields__)
+    for row in chain([first], rows):
+        if is_json:
+            yield msgspec.json.encode(row).decode()
+        else:
+            yield "  ".join(_cell(getattr(row, name)) for name in row.__struct_fields__)
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, msgspec.Raw):
+        return bytes(value).decode(errors="replace")
+    return "-" if value is None or value == "" else str(value)

@@ -1,0 +1,207 @@
+"""One lane's spool as its forwarder sees it: synced frames out, progress in.
+
+Theory of operation
+-------------------
+The forwarder asks for what follows a position, brings it to the origin, and acknowledges the
+position behind it. Only then does the durable cursor move, and only behind the durable cursor
+is anything deleted (:mod:`edge.shell.spool.retention`). A cursor that cannot be written now is
+written later: that costs repetition after a crash, never a record.
+
+What cannot be read comes as :class:`Quarantined`, in its place among its neighbours.
+"""
+
+import logging
+from dataclasses import dataclass
+from typing import Final
+
+from edge.core.frame import FRAME_BYTES_MAX, MARK, Frame, Gap, scan
+from edge.core.lane import Lane
+from edge.shell.spool.budget import Budget
+from edge.shell.spool.cursor import Position, store
+from edge.shell.spool.disk import is_full
+from edge.shell.spool.retention import Retention
+from edge.shell.spool.room import Room
+from edge.shell.spool.segment import LaneFiles
+from edge.shell.spool.shelf import Holdings, Shelf, Stretch
+from origin_client.envelope import number
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """One accepted event on its way to the origin.
+
+    Attributes:
+        edgespool: UUID text of the run it is numbered in.
+        edgeseq: Its number, from 1.
+        key: The origin's record key.
+        accepted_ms: The edge's wall clock at acceptance, unix ms.
+        value: The whole envelope, JSON.
+    """
+
+    edgespool: str
+    edgeseq: int
+    key: bytes
+    accepted_ms: int
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """Bytes of the spool that are no valid frame.
+
+    Attributes:
+        segment: Number of the segment.
+        offset: Where they begin.
+        raw: As they were read; zeros where the disk gave nothing.
+        reason: What is wrong with them; for operators.
+    """
+
+    segment: int
+    offset: int
+    raw: bytes
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Consecutive frames of one lane.
+
+    Attributes:
+        frames: In the order of acceptance; empty only when nothing was readable.
+        after: Where the next one begins.
+    """
+
+    frames: list[Stored | Quarantined]
+    after: Position
+
+
+class LaneSpool:
+    """The reading side of one lane. One thread: the lane's forwarder.
+
+    Attributes:
+        lane: Which.
+        failed_cursors: Writes of the cursor that failed; each is tried again.
+        quarantined: Damaged frames that the cursor has passed.
+    """
+
+    def __init__(
+        self,
+        files: LaneFiles,
+        shelf: Shelf,
+        *,
+        lane: Lane,
+        retention: Retention,
+        budget: Budget,
+        room: Room,
+    ) -> None:
+        self.lane: Final = lane
+        self.failed_cursors = 0
+        self.quarantined = 0
+        self._files: Final = files
+        self._shelf: Final = shelf
+        self._retention: Final = retention
+        self._budget: Final = budget
+        self._room: Final = room
+        self._acknowledged = shelf.cursor
+        self._gaps: list[Position] = []
+        self._read_ms: int | None = None
+
+    @property
+    def cursor(self) -> Position:
+        """Where to go on: the origin has acknowledged everything before. Any thread."""
+        return self._acknowledged
+
+    def read(self, at: Position, *, bytes_max: int, records_max: int) -> Chunk:
+        """Read frames that follow *at*, all of one segment, without waiting.
+
+        Args:
+            at: ``cursor``, or where an earlier chunk ended.
+            bytes_max: Of the spool read at once; one frame comes even if it is larger.
+            records_max: Of the chunk, at least 1.
+        """
+        stretch = self._shelf.find(at)
+        if stretch is None:
+            return Chunk([], at)
+        start = stretch.start
+        size = min(max(bytes_max, FRAME_BYTES_MAX), stretch.end - start.offset)
+        window = self._files.read(start.segment, start.offset, size)
+        self._gaps = [gap for gap in self._gaps if gap < start]
+        frames: list[Stored | Quarantined] = []
+        offset = start.offset
+        is_end = start.offset + size == stretch.end
+        for found in scan(window, stretch.header, is_end=is_end):
+            past = offset + found.length - start.offset
+            if frames and (len(frames) == records_max or past > bytes_max):
+                break
+            frames.append(
+                self._take(found, stretch, offset, window[past - found.length : past])
+            )
+            offset += found.length
+        return Chunk(frames, Position(start.segment, offset, start.records + len(frames)))
+
+    def wait(self, at: Position, timeout_s: float) -> bool:
+        """Wait until something is readable at *at*; false when nothing came, or closed.
+
+        Idle time is also when an overdue cursor is written, and old segments are deleted.
+        """
+        if self._acknowledged != self._shelf.cursor:
+            self._persist()
+        self._retention.expire()
+        return self._shelf.find(at, timeout_s) is not None
+
+    def acknowledge(self, after: Position) -> None:
+        """Let the origin's receipt count: move the cursor durably, then delete what may go.
+
+        Never raises: a cursor that cannot be written keeps its records waiting and on disk,
+        and is written with the next acknowledgement or wait.
+
+        Args:
+            after: Everything before it is acknowledged, or in the dead letters.
+        """
+        self._acknowledged = after
+        self._persist()
+        self._retention.expire()
+
+    def oldest_ms(self) -> int | None:
+        """Tell ``accepted_ms`` of the oldest record on disk, waiting or not. Any thread."""
+        return self.holdings().oldest_ms
+
+    def holdings(self) -> Holdings:
+        """Tell what the lane holds. Any thread."""
+        return self._shelf.holdings()
+
+    def _take(
+        self, found: Frame | Gap, stretch: Stretch, offset: int, raw: bytes
+    ) -> Stored | Quarantined:
+        segment = stretch.header.number
+        if isinstance(found, Gap):
+            self._gaps.append(Position(segment, offset))
+            return Quarantined(segment, offset, raw, _complaint(raw))
+        record, edgespool = found.record, stretch.header.edgespool
+        self._read_ms = record.accepted_ms
+        value = number(record.envelope, edgespool, found.edgeseq)
+        return Stored(edgespool, found.edgeseq, record.key, record.accepted_ms, value)
+
+    def _persist(self) -> None:
+        after = self._acknowledged
+        try:
+            store(self._files, after)
+        except OSError as error:
+            self.failed_cursors += 1
+            log.warning("cursor not written", extra={"lane": self.lane, "cause": str(error)})
+            if is_full(error):
+                self._room.free()
+            return
+        released = self._shelf.advance(after, self._read_ms)
+        self._budget.give_back(self.lane, released)
+        self.quarantined += sum(gap < after for gap in self._gaps)
+        self._gaps = [gap for gap in self._gaps if gap >= after]
+
+
+def _complaint(raw: bytes) -> str:
+    """Say what an operator should suspect."""
+    if raw.startswith(MARK):
+        return "checksum, length or number is wrong"
+    return "no frame begins here" if any(raw) else "unreadable, or never written"

@@ -1,0 +1,150 @@
+"""One lane's writer thread: commits in, verdicts out, and what follows when the disk fails.
+
+Theory of operation
+-------------------
+The thread takes the commit that filled during the last sync, has it written and synced, and
+reports. Records are numbered in a *run* (``edgespool``) that begins with the process and after
+every failure: so no number is ever given to two records, whatever the disk did with the first.
+
+After a failure the descriptor is never written or synced again: the kernel may have dropped
+the pages and would report success. The segment counts as far as it was synced before, the
+next one's header says so, and that one is tried at once. A second failure in a row makes the
+lane unwritable; then it tries every second, and one segment put in place heals it.
+
+A full disk is no failure of that kind. The lane refuses as full, room is made
+(:mod:`edge.shell.spool.room`), and it tries every second too: not before the headroom is made again
+is anything taken.
+"""
+
+import logging
+from typing import Final
+
+from edge.core.instant import NS_PER_MS
+from edge.core.reject import Reason
+from edge.shell.clock import Clock
+from edge.shell.spool.commit import Commit
+from edge.shell.spool.disk import is_full
+from edge.shell.spool.intake import Intake
+from edge.shell.spool.room import Room
+from edge.shell.spool.segment_writer import SegmentWriter
+
+log = logging.getLogger(__name__)
+
+PROBE_INTERVAL_S: Final = 1.0
+"""How soon a lane notices that the disk works again, or has room: a fifth of what is promised."""
+
+AGE_INTERVAL_S: Final = 60.0
+"""How often an idle lane looks at its segment's age, which is counted in hours."""
+
+_FAILURES_MAX: Final = 1
+"""Failures in a row that may be one file's bad luck; one more is the disk's."""
+
+
+class LaneWriter:
+    """The writing side of one lane. One thread, unless a method says otherwise.
+
+    Attributes:
+        failures: Commits and segments that could not be written or synced, since the start.
+        complaint: What the last of them was; for operators.
+        is_writable: False from the second failure in a row until a segment is in place.
+    """
+
+    def __init__(
+        self, segments: SegmentWriter, intake: Intake, room: Room, clock: Clock
+    ) -> None:
+        self.failures = 0
+        self.complaint = ""
+        self.is_writable = True
+        self._failures_in_a_row = 0
+        self._segments: Final = segments
+        self._intake: Final = intake
+        self._room: Final = room
+        self._clock: Final = clock
+
+    def run(self) -> None:
+        """Work until the intake is closed and empty."""
+        is_wanted = True
+        while is_wanted:
+            try:
+                is_wanted = self.step()
+            except Exception:  # the thread's supervisor: a bug must not end the lane
+                log.exception("a bug in the spool", extra={"lane": self._intake.lane})
+                self._segments.abandon()
+                self._refuse(None)
+        self._segments.abandon()
+
+    def step(self) -> bool:
+        """Write the next commit, or look after the segment; false when there is no more."""
+        is_open = self._segments.is_open
+        commit = self._intake.take(AGE_INTERVAL_S if is_open else PROBE_INTERVAL_S)
+        if commit is not None:
+            self._write(commit)
+        elif self._intake.is_closed:
+            return False
+        elif is_open:
+            self._age()
+        else:
+            self.begin()
+        return True
+
+    def begin(self) -> None:
+        """Put a segment in place and take events; refuse them when that fails."""
+        try:
+            self._room.restore()
+            self._segments.begin_run()
+        except OSError as error:
+            self._count(error)
+            self._refuse(error)
+        else:
+            self.is_writable = True
+            self._intake.refuse(None)
+
+    def _write(self, commit: Commit) -> None:
+        began = self._clock.now()
+        error: Exception | None = None
+        held = self._segments.is_open
+        if held:
+            try:
+                self._segments.write(commit.records, began.unix_ns // NS_PER_MS)
+            except Exception as caught:  # noqa: BLE001  # whatever it is, the waiters must learn of it
+                error, held = caught, False
+        duration_ns = self._clock.now().steady_ns - began.steady_ns
+        self._intake.report(commit, held=held, duration_ns=duration_ns)
+        if held:
+            self._failures_in_a_row = 0
+            self._room.trim()
+        elif error is not None:
+            self._mend(error)
+
+    def _age(self) -> None:
+        try:
+            self._segments.follow(self._clock.now().unix_ns // NS_PER_MS)
+        except OSError as error:
+            self._mend(error)
+
+    def _mend(self, error: Exception) -> None:
+        """Leave the segment; go on in another one at once, or refuse for the time being."""
+        self._segments.abandon()
+        self._count(error)
+        if is_full(error) or self._failures_in_a_row > _FAILURES_MAX:
+            self._refuse(error)
+        else:
+            self.begin()
+
+    def _count(self, error: Exception) -> None:
+        self.failures += 1
+        self._failures_in_a_row += 1
+        self.complaint = str(error)
+        log.error(
+            "commit or segment not written",
+            extra={"lane": self._intake.lane, "cause": self.complaint},
+        )
+
+    def _refuse(self, error: Exception | None) -> None:
+        if error is not None and is_full(error):
+            self.is_writable = True
+            self._intake.refuse(Reason.LANE_FULL)
+            self._room.free()
+        else:
+            self.is_writable = False
+            self._intake.refuse(Reason.LANE_FAILED)

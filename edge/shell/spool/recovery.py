@@ -1,0 +1,188 @@
+"""What a lane's directory holds after a crash; and its last segment made trustworthy.
+
+Theory of operation
+-------------------
+Every segment but the last was synced before the next one was begun, and the next one's header
+says how far; there is nothing to repair, and what does not verify is quarantined when it is
+read. The last segment is different: after a kill, or a failed sync, the page cache may show
+bytes that the disk does not hold. So whatever stands in it behind the cursor, as far as the
+last whole frame, is copied into a new segment (same run, same numbers), whose header ends the
+old one before the tail; when that is synced, the tail is as durable as if it had just been
+accepted. What follows the last whole frame was never accepted: it is the torn end of a write. (A crash may also keep a
+later frame of such a write and tear an earlier one. Nobody can tell that from damage, so it
+goes into quarantine, though nothing accepted was hit.)
+
+A crash in the midst of this leaves either the old state or the new one.
+"""
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from edge.core.frame import HEADER_BYTES, Frame, Header, scan
+from edge.core.record import Footprint
+from edge.shell.spool.cursor import Position, load, store
+from edge.shell.spool.segment import LaneFiles, Segment
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """A lane's directory, not yet believed.
+
+    Attributes:
+        headers: Of its segments, oldest first.
+        ends: Where each one's bytes end: as its successor says, else with the file.
+        found: The cursor as it was read; ``None`` when it is missing or damaged.
+        cursor: Where forwarding goes on.
+    """
+
+    headers: list[Header]
+    ends: dict[int, int]
+    found: Position | None
+    cursor: Position
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """A lane's directory, made trustworthy.
+
+    Attributes:
+        segments: Oldest first, all sealed.
+        cursor: Where forwarding goes on.
+        oldest_waiting_ms: ``accepted_ms`` of the first whole record there, unix ms.
+        number_next: For the next segment; higher than any there has been.
+        torn_bytes: Found behind the last whole frame of the last segment, and dropped.
+    """
+
+    segments: list[Segment]
+    cursor: Position
+    oldest_waiting_ms: int | None
+    number_next: int
+    torn_bytes: int
+
+
+def outline(files: LaneFiles) -> Outline:
+    """Look at a lane's files; changes nothing.
+
+    Raises:
+        OSError: The directory cannot be read.
+        UnknownVersion: Another version of the gateway wrote some of it.
+    """
+    found = load(files)
+    sizes = files.sizes()
+    headers = [files.header(number) for number in sizes]
+    ends = sizes | {header.predecessor: header.predecessor_end for header in headers}
+    return Outline(headers, ends, found, _resolve(found, sizes))
+
+
+def recover(files: LaneFiles) -> Recovered:
+    """Survey one lane and make all that will be forwarded or recalled durable.
+
+    Raises:
+        OSError: The directory cannot be read or written; nothing is lost, try again.
+        UnknownVersion: Another version of the gateway wrote some of it.
+    """
+    _sweep(files)
+    seen = outline(files)
+    headers, ends, cursor = seen.headers, seen.ends, seen.cursor
+    numbers = [header.number for header in headers]
+    number_next = max([*numbers, seen.found.segment if seen.found else 0]) + 1
+    if seen.found is not None and seen.found != cursor:
+        store(files, cursor)
+    torn_bytes = 0
+    if headers and headers[-1].edgespool:
+        last = headers[-1]
+        start = cursor.offset if cursor.segment == last.number else HEADER_BYTES
+        tail = _tail(files, last, start, ends[last.number])
+        torn_bytes = ends[last.number] - start - len(tail.content)
+        if tail.content:
+            copy = Header(number_next, last.edgespool, tail.seq_first, last.number, start)
+            files.begin(copy, tail.content).close()
+            headers.append(copy)
+            ends[copy.number] = HEADER_BYTES + len(tail.content)
+            number_next += 1
+        if tail.is_whole:
+            files.cut(last.number, start)
+        ends[last.number] = start
+    segments = [survey(files, header, ends[header.number]) for header in headers]
+    oldest_ms = _first_ms(files, segments, cursor)
+    return Recovered(segments, cursor, oldest_ms, number_next, torn_bytes)
+
+
+def survey(files: LaneFiles, header: Header, end: int) -> Segment:
+    """Count what stands in a segment up to its valid end."""
+    segment = Segment(header)
+    for _, found in files.scan(header, HEADER_BYTES, end):
+        if isinstance(found, Frame):
+            accepted_ms = found.record.accepted_ms
+            segment.grow(found.length, 1, accepted_ms, accepted_ms)
+        else:
+            segment.end += found.length
+            segment.records += 1
+    return segment
+
+
+def footprints(
+    files: LaneFiles, segments: Sequence[Segment]
+) -> Iterator[tuple[Footprint, int]]:
+    """Read what recall needs of every record on disk, oldest first."""
+    for segment in segments:
+        for _, found in files.scan(segment.header, HEADER_BYTES, segment.end):
+            if isinstance(found, Frame):
+                yield found.record.footprint, found.record.accepted_ms
+
+
+def _sweep(files: LaneFiles) -> None:
+    """Remove what was never given its name."""
+    for name in files.disk.files(files.directory):
+        if name.endswith(".tmp"):
+            with contextlib.suppress(OSError):  # in nobody's way
+                files.disk.unlink(files.directory / name)
+
+
+def _resolve(found: Position | None, sizes: Mapping[int, int]) -> Position:
+    """Decide where forwarding goes on; in doubt, everything goes again."""
+    if found is not None:
+        is_passed = found.segment not in sizes and found.segment < max(sizes, default=1 << 64)
+        if is_passed or found.offset <= sizes.get(found.segment, -1):
+            return found
+    return Position(min(sizes, default=1))
+
+
+@dataclass(frozen=True, slots=True)
+class _Tail:
+    """What is worth keeping of the last segment; all that was read, if some was unreadable."""
+
+    content: bytes
+    seq_first: int
+    is_whole: bool
+
+
+def _tail(files: LaneFiles, last: Header, start: int, size: int) -> _Tail:
+    """Read from *start* to the end of the last whole frame.
+
+    Where the disk gives nothing there may be accepted events: then everything is kept, and
+    what is unreadable comes into quarantine instead of passing for a torn write.
+    """
+    unreadable = files.unreadable
+    content = files.read(last.number, start, size - start)
+    seq_first, at, end = last.seq_first, 0, 0
+    for found in scan(content, last, is_end=True):
+        at += found.length
+        if isinstance(found, Frame):
+            seq_first = seq_first if end else found.edgeseq
+            end = at
+    is_whole = files.unreadable == unreadable
+    return _Tail(content[:end] if is_whole else content, seq_first, is_whole)
+
+
+def _first_ms(files: LaneFiles, segments: Sequence[Segment], cursor: Position) -> int | None:
+    """Tell when the first whole record behind the cursor was accepted."""
+    for segment in segments:
+        if segment.number < cursor.segment:
+            continue
+        start = cursor.offset if segment.number == cursor.segment else HEADER_BYTES
+        for _, found in files.scan(segment.header, start, segment.end):
+            if isinstance(found, Frame):
+                return found.record.accepted_ms
+    return None

@@ -1,0 +1,178 @@
+"""The segments of one lane in memory: what is waiting for the origin, what is only retained.
+
+Written by the lane's writer (new segments, growth) and its forwarder (progress), read by
+anybody; every method may be called from any thread, none does I/O.
+"""
+
+import threading
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from edge.core.frame import HEADER_BYTES, Header
+from edge.shell.spool.cursor import Position
+from edge.shell.spool.segment import Segment
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Synced bytes of one segment that wait to be read.
+
+    Attributes:
+        header: Of the segment.
+        start: Where they begin.
+        end: Offset behind them.
+    """
+
+    header: Header
+    start: Position
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Holdings:
+    """What a lane holds on disk, in figures.
+
+    Attributes:
+        records_waiting: Synced, not acknowledged.
+        bytes_waiting: Of their frames.
+        bytes_retained: Acknowledged, kept for recall.
+        oldest_waiting_ms: ``accepted_ms`` of the oldest waiting record, unix ms, or of one
+            acknowledged just before; ``None`` when none waits.
+        oldest_ms: The same of the oldest record on disk.
+    """
+
+    records_waiting: int
+    bytes_waiting: int
+    bytes_retained: int
+    oldest_waiting_ms: int | None
+    oldest_ms: int | None
+
+
+class Shelf:
+    """One lane's segments, oldest first; the last is the one being written.
+
+    Args:
+        segments: As recovery found them; rising numbers.
+        cursor: Everything before it is acknowledged, durably.
+        oldest_waiting_ms: ``accepted_ms`` of the first record behind the cursor.
+    """
+
+    def __init__(
+        self, segments: Sequence[Segment], cursor: Position, oldest_waiting_ms: int | None
+    ) -> None:
+        self._segments = list(segments)
+        self._cursor = cursor
+        self._changed: Final = threading.Condition()
+        self._is_closed = False
+        self._bytes = sum(segment.size_bytes for segment in segments)
+        end = Position(segments[-1].number, segments[-1].end) if segments else cursor
+        self._bytes_waiting, self._records_waiting = self._between(cursor, end)
+        self._oldest_waiting_ms = oldest_waiting_ms
+
+    @property
+    def cursor(self) -> Position:
+        """Everything before it is acknowledged."""
+        return self._cursor
+
+    def add(self, segment: Segment) -> None:
+        """Begin to write another segment; the one before stays as it is."""
+        with self._changed:
+            self._segments.append(segment)
+
+    def grow(self, size_bytes: int, records: int, oldest_ms: int, newest_ms: int) -> None:
+        """Show readers what was synced behind the last segment's end."""
+        with self._changed:
+            self._segments[-1].grow(size_bytes, records, oldest_ms, newest_ms)
+            self._bytes += size_bytes
+            self._bytes_waiting += size_bytes
+            if self._records_waiting == 0:
+                self._oldest_waiting_ms = oldest_ms
+            self._records_waiting += records
+            self._changed.notify_all()
+
+    def find(self, at: Position, timeout_s: float = 0) -> Stretch | None:
+        """Find what follows *at*, waiting for it; ``None`` when nothing came, or closed."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._is_closed or self._after(at), timeout_s)
+            return self._after(at)
+
+    def advance(self, to: Position, next_ms: int | None) -> int:
+        """Move the cursor, which is durable there; returns the waiting bytes it released.
+
+        Args:
+            to: Not before the cursor.
+            next_ms: ``accepted_ms`` up to which everything is acknowledged.
+        """
+        with self._changed:
+            released, records = self._between(self._cursor, to)
+            self._cursor = to
+            self._bytes_waiting -= released
+            self._records_waiting -= records
+            self._oldest_waiting_ms = next_ms if self._records_waiting else None
+            return released
+
+    def discard(self, *, before_ms: int, above_bytes: int) -> Segment | None:
+        """Take the oldest segment off the shelf, if nobody needs it.
+
+        It is sealed and wholly acknowledged, and either all its records are older than
+        *before_ms*, or more than *above_bytes* are retained.
+        """
+        with self._changed:
+            if len(self._segments) < 2:  # noqa: PLR2004  # the last one is being written
+                return None
+            oldest = self._segments[0]
+            if Position(oldest.number, oldest.end) > self._cursor:
+                return None
+            is_young = oldest.newest_ms is not None and oldest.newest_ms >= before_ms
+            if is_young and self._bytes - self._bytes_waiting <= above_bytes:
+                return None
+            del self._segments[0]
+            self._bytes -= oldest.size_bytes
+            return oldest
+
+    def holdings(self) -> Holdings:
+        """Tell all figures of one moment."""
+        with self._changed:
+            dated = (s.oldest_ms for s in self._segments if s.oldest_ms is not None)
+            return Holdings(
+                records_waiting=self._records_waiting,
+                bytes_waiting=self._bytes_waiting,
+                bytes_retained=self._bytes - self._bytes_waiting,
+                oldest_waiting_ms=self._oldest_waiting_ms,
+                oldest_ms=next(dated, None),
+            )
+
+    def close(self) -> None:
+        """Wake who waits; what is on disk can still be read."""
+        with self._changed:
+            self._is_closed = True
+            self._changed.notify_all()
+
+    def _after(self, at: Position) -> Stretch | None:
+        first = bisect_left(self._segments, at.segment, key=_number)
+        for segment in self._segments[first:]:
+            start = at if segment.number == at.segment else Position(segment.number)
+            if start.offset < segment.end:
+                return Stretch(segment.header, start, segment.end)
+        return None
+
+    def _between(self, start: Position, end: Position) -> tuple[int, int]:
+        """Count the bytes and records from *start* to *end*."""
+        size_bytes, records = 0, 0
+        first = bisect_left(self._segments, start.segment, key=_number)
+        for segment in self._segments[first:]:
+            if segment.number > end.segment:
+                break
+            is_last = segment.number == end.segment and end.offset < segment.end
+            size_bytes += (end.offset if is_last else segment.end) - HEADER_BYTES
+            records += end.records if is_last else segment.records
+            if segment.number == start.segment:
+                size_bytes -= start.offset - HEADER_BYTES
+                records -= start.records
+        return size_bytes, records
+
+
+def _number(segment: Segment) -> int:
+    return segment.number

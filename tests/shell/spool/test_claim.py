@@ -1,0 +1,92 @@
+"""One owner, one secret, and a file system that keeps its promises."""
+
+from pathlib import Path
+from zlib import crc32
+
+import pytest
+
+from edge.config import ConfigError
+from edge.shell.spool.claim import Lock, SpoolLocked, secret, volatile
+from edge.shell.spool.disk import OsDisk
+from tests.fakes_spool import counted
+
+DISK = OsDisk()
+
+
+def test_there_is_one_owner_at_a_time(tmp_path: Path) -> None:
+    first = Lock(tmp_path / "lock", wait_s=0)
+
+    with pytest.raises(SpoolLocked, match="another process owns"):
+        Lock(tmp_path / "lock", wait_s=0.06)
+
+    first.release()
+    Lock(tmp_path / "lock", wait_s=0).release()
+
+
+def test_a_secret_is_made_once_and_kept(tmp_path: Path) -> None:
+    first = secret(DISK, tmp_path / "id", counted)
+
+    assert len(first) == 32
+    assert secret(DISK, tmp_path / "id", counted) == first
+    line = b"edge-spool 1 " + first.hex().encode()
+    assert (tmp_path / "id").read_bytes() == line + b" %08x\n" % crc32(line)
+
+
+def test_a_damaged_identity_is_replaced(tmp_path: Path) -> None:
+    first = secret(DISK, tmp_path / "id", counted)
+    path = tmp_path / "id"
+    for damaged in (
+        b"",
+        b"\0" * 90,
+        path.read_bytes().replace(b"edge-spool 1", b"edge-spool 2"),
+    ):
+        path.write_bytes(damaged)
+
+        assert secret(DISK, path, counted) != first
+
+
+def test_another_format_stops_the_start_and_stays(tmp_path: Path) -> None:
+    line = b"edge-spool 9 whatever it knows"
+    content = line + b" %08x\n" % crc32(line)
+    (tmp_path / "id").write_bytes(content)
+
+    with pytest.raises(
+        ConfigError, match=r"^spool\.path: .* has format 9, this version reads 1"
+    ):
+        secret(DISK, tmp_path / "id", counted)
+
+    assert (tmp_path / "id").read_bytes() == content
+
+
+MOUNTS = """\
+22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/root rw
+23 22 0:21 / /dev/shm rw - tmpfs tmpfs rw
+24 22 0:22 / /data/my\\040share rw - nfs4 server:/x rw
+25 22 0:23 / /data/my\\040share/disk rw - xfs /dev/b rw
+26 22 0:24 / /dev/shm rw - ext4 /dev/c rw
+27 22 0:25 / /run rw,nosuid master:3 propagate_from:2 - ramfs none rw
+"""
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/var/spool", ""),
+        ("/run/spool", "ramfs"),
+        ("/running", ""),
+        ("/data/my share/spool", "nfs4"),
+        ("/data/my share/disk/spool", ""),
+        ("/dev/shm/spool", ""),  # noqa: S108  # a row of the table above
+    ],
+    ids=["disk", "memory", "no more than a prefix", "network", "disk in it", "mounted over"],
+)
+def test_the_file_system_is_found_by_its_mount(
+    tmp_path: Path, path: str, expected: str
+) -> None:
+    (tmp_path / "mountinfo").write_text(MOUNTS)
+
+    assert volatile(Path(path), tmp_path / "mountinfo") == expected
+
+
+def test_the_machine_can_be_asked() -> None:
+    assert volatile(Path("/proc")) == ""

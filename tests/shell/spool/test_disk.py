@@ -1,0 +1,102 @@
+"""The operating system's file system, asked for the few things the spool needs."""
+
+import errno
+import os
+import resource
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from edge.shell.spool.disk import OsDisk, is_full, publish, settle_directory
+from tests.fakes_disk import FakeDisk
+
+DISK = OsDisk()
+
+
+@pytest.fixture
+def small_files() -> Iterator[None]:
+    """Let no file grow beyond 1,000 bytes, as on a disk that fills up in the midst of a write."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_published_file_is_whole_private_and_can_be_appended_to(tmp_path: Path) -> None:
+    output = publish(DISK, tmp_path / "a.seg", b"head")
+    output.write(b"tail")
+    output.sync()
+    output.close()
+    output.close()
+
+    assert DISK.files(tmp_path) == {"a.seg": 8}
+    assert DISK.read(tmp_path / "a.seg", 2, 100) == b"adtail"
+    assert stat.S_IMODE((tmp_path / "a.seg").stat().st_mode) == 0o600
+
+
+def test_publishing_replaces_the_old_file(tmp_path: Path) -> None:
+    for content in (b"a longer one", b"new"):
+        publish(DISK, tmp_path / "cursor", content).close()
+
+    assert DISK.read(tmp_path / "cursor", 0, 100) == b"new"
+
+
+@pytest.mark.parametrize("call", ["create", "write", "sync", "rename"])
+def test_what_could_not_be_published_leaves_the_old_file(call: str) -> None:
+    disk, path = FakeDisk(), Path("/spool/cursor")
+    publish(disk, path, b"old").close()
+    disk.plan = lambda _index, made: (
+        OSError(errno.EIO, "planned") if made.name == call else None
+    )
+
+    with pytest.raises(OSError, match="planned"):
+        publish(disk, path, b"new")
+
+    assert disk.files(path.parent) == {"cursor": 3}
+    assert disk.read(path, 0, 10) == b"old"
+
+
+@pytest.mark.usefixtures("small_files")
+def test_a_short_write_is_a_full_disk(tmp_path: Path) -> None:
+    output = DISK.create(tmp_path / "a")
+
+    with pytest.raises(OSError, match="short write") as caught:
+        output.write(bytes(2000))
+
+    output.close()
+    assert is_full(caught.value)
+
+
+def test_directories_are_private_and_made_with_their_parents(tmp_path: Path) -> None:
+    settle_directory(DISK, tmp_path / "a" / "b")
+    settle_directory(DISK, tmp_path / "a" / "b")
+
+    assert stat.S_IMODE((tmp_path / "a" / "b").stat().st_mode) == 0o700
+
+
+def test_sizes_are_changed_with_real_blocks(tmp_path: Path) -> None:
+    path = tmp_path / "headroom"
+    DISK.resize(path, 1 << 16)
+    assert path.stat().st_blocks * 512 >= 1 << 16
+
+    DISK.resize(path, 10)
+    assert path.stat().st_size == 10
+
+    DISK.unlink(path)
+    assert DISK.files(tmp_path) == {}
+
+
+def test_directories_are_no_files(tmp_path: Path) -> None:
+    (tmp_path / "dead").mkdir()
+
+    assert DISK.files(tmp_path) == {}
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"), [(errno.ENOSPC, True), (errno.EDQUOT, True), (errno.EIO, False)]
+)
+def test_full_is_told_from_broken(code: int, expected: bool) -> None:  # noqa: FBT001  # a table
+    assert is_full(OSError(code, os.strerror(code))) is expected
+    assert not is_full(ValueError())

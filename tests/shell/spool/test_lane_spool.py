@@ -1,0 +1,189 @@
+"""The forwarder reads what was synced, in order, in the pieces it asked for, damage included."""
+
+import errno
+
+import msgspec
+import pytest
+
+from edge.config import SpoolSettings
+from edge.core.frame import HEADER_BYTES, size
+from edge.core.reject import Reject
+from edge.shell.spool.cursor import Position
+from edge.shell.spool.lane_spool import Quarantined, Stored
+from tests.fakes_disk import Call, FakeDisk
+from tests.fakes_spool import LANE, NOW_MS, ROOT, OneLane, record
+
+ONE = size(record(0))
+FIRST = ROOT / LANE.value / "0000000001.seg"
+
+
+@pytest.fixture
+def disk() -> FakeDisk:
+    """A disk that works."""
+    return FakeDisk()
+
+
+@pytest.fixture
+def lane(disk: FakeDisk) -> OneLane:
+    """Twelve records in two segments."""
+    lane = OneLane(disk)
+    for start in (0, 6):
+        assert lane.commit(*range(start, start + 6))
+    return lane
+
+
+def test_a_record_comes_out_numbered_as_it_went_in(lane: OneLane) -> None:
+    (first, second), after = read(lane, records_max=2)
+
+    assert isinstance(first, Stored)
+    assert isinstance(second, Stored)
+    assert (first.key, first.accepted_ms, first.edgeseq, second.edgeseq) == (
+        b"player-0",
+        NOW_MS,
+        1,
+        2,
+    )
+    assert msgspec.json.decode(second.value) == {
+        "edgespool": first.edgespool,
+        "edgeseq": "2",
+        "index": 1,
+        "padding": "xxxx",
+    }
+    assert (after, after.records) == (Position(1, HEADER_BYTES + 2 * ONE), 2)
+
+
+def read(
+    lane: OneLane,
+    at: Position | None = None,
+    *,
+    bytes_max: int = 1 << 20,
+    records_max: int = 99,
+) -> tuple[list[Stored | Quarantined], Position]:
+    """Read one chunk."""
+    chunk = lane.reader.read(
+        at or lane.reader.cursor, bytes_max=bytes_max, records_max=records_max
+    )
+    return chunk.frames, chunk.after
+
+
+@pytest.mark.parametrize(
+    ("bytes_max", "records_max", "expected"),
+    [
+        pytest.param(1 << 20, 99, 6, id="the rest of the segment"),
+        pytest.param(1 << 20, 4, 4, id="by records"),
+        pytest.param(3 * ONE, 99, 3, id="by bytes"),
+        pytest.param(3 * ONE - 1, 99, 2, id="by bytes, whole records only"),
+        pytest.param(1, 99, 1, id="one at least"),
+    ],
+)
+def test_a_chunk_is_as_large_as_asked_for(
+    lane: OneLane, bytes_max: int, records_max: int, expected: int
+) -> None:
+    frames, after = read(lane, bytes_max=bytes_max, records_max=records_max)
+
+    assert len(frames) == after.records == expected
+
+
+def test_nothing_more_is_an_empty_chunk_where_one_stood(lane: OneLane) -> None:
+    _, end = lane.read()
+
+    assert read(lane, end) == ([], end)
+    assert not lane.reader.wait(end, 0)
+    assert lane.reader.wait(Position(1), 0)
+
+
+def test_what_is_not_synced_is_not_there(lane: OneLane, disk: FakeDisk) -> None:
+    _, end = lane.read()
+    seen: list[int] = []
+
+    def look(_index: int, call: Call) -> OSError | None:
+        if call.name == "sync":
+            disk.plan = lambda _index, _call: None
+            seen.append(len(read(lane, end)[0]))
+        return None
+
+    disk.plan = look
+
+    assert lane.commit(12)
+    assert seen == [0]
+    assert len(read(lane, end)[0]) == 1
+
+
+def test_damage_comes_in_its_place_with_its_bytes_and_is_counted_when_passed(
+    lane: OneLane, disk: FakeDisk
+) -> None:
+    cached = disk.names[FIRST].cached
+    cached[HEADER_BYTES + 2 * ONE - 3] ^= 1
+    cached[HEADER_BYTES + 3 * ONE] ^= 1
+
+    frames, after = read(lane)
+
+    assert [type(frame) for frame in frames] == [Stored, Quarantined, Stored, Quarantined] + [
+        Stored
+    ] * 2
+    assert frames[1] == Quarantined(
+        1,
+        HEADER_BYTES + ONE,
+        bytes(cached[HEADER_BYTES + ONE : HEADER_BYTES + 2 * ONE]),
+        "checksum, length or number is wrong",
+    )
+    assert isinstance(frames[3], Quarantined)
+    assert frames[3].reason == "no frame begins here"
+
+    read(lane)
+    assert lane.reader.quarantined == 0
+    lane.reader.acknowledge(after)
+    assert lane.reader.quarantined == 2
+    assert lane.reader.holdings().records_waiting == 6
+
+
+def test_a_segment_that_cannot_be_read_is_quarantined_and_the_lane_goes_on(
+    lane: OneLane, disk: FakeDisk
+) -> None:
+    disk.plan = lambda _index, call: (
+        OSError(errno.EIO, "planned") if call == Call("read", FIRST) else None
+    )
+
+    frames, after = read(lane)
+    assert [(type(frame), getattr(frame, "reason", "")) for frame in frames] == [
+        (Quarantined, "unreadable, or never written")
+    ]
+
+    frames, _ = read(lane, after)
+    assert [type(frame) for frame in frames] == [Stored] * 6
+    lane.reader.acknowledge(after)
+    assert lane.reader.holdings().records_waiting == 6, "however many were in there"
+
+
+def test_a_cursor_that_cannot_be_written_is_written_later(
+    lane: OneLane, disk: FakeDisk
+) -> None:
+    _, after = read(lane)
+    disk.plan = lambda _index, call: (
+        OSError(errno.ENOSPC, "planned") if call.path.name == "cursor.tmp" else None
+    )
+
+    lane.reader.acknowledge(after)
+
+    assert lane.reader.cursor == after, "the forwarder goes on"
+    assert (lane.reader.failed_cursors, lane.reader.holdings().records_waiting) == (1, 12)
+    assert not any(path.name == "headroom" for path in disk.names), "room for it was made"
+
+    disk.plan = lambda _index, _call: None
+    lane.reader.wait(after, 0)
+
+    assert (lane.reader.failed_cursors, lane.reader.holdings().records_waiting) == (1, 6)
+    assert OneLane(disk).reader.cursor == after
+
+
+def test_acknowledged_bytes_may_be_filled_again(disk: FakeDisk) -> None:
+    lane = OneLane(
+        disk, settings=SpoolSettings(bytes_max=2 * ONE, reserve_bytes=0, lane_share_max=1)
+    )
+    assert lane.commit(0, 1)
+    with pytest.raises(Reject):
+        lane.append(2)
+
+    lane.reader.acknowledge(lane.read()[1])
+
+    assert lane.commit(2, 3)

@@ -1,0 +1,242 @@
+"""One failure moves on to a new file, two refuse, a full disk waits; each heals by itself."""
+
+import errno
+
+import pytest
+
+from edge.core.reject import Reason, Reject
+from edge.shell.spool.lane_spool import Stored
+from tests.fakes_disk import Call, FakeDisk
+from tests.fakes_spool import SMALL, OneLane
+
+
+def fail_next(disk: FakeDisk, code: int, *names: str) -> None:
+    """Let the next calls of these names fail, one for each."""
+    waiting = list(names)
+
+    def plan(_index: int, call: Call) -> OSError | None:
+        if waiting and call.name == waiting[0] and call.path.suffix == ".tmp":
+            waiting.pop(0)
+            return OSError(code, "planned")
+        return None
+
+    disk.plan = plan
+
+
+def runs(lane: OneLane) -> list[tuple[str, int]]:
+    """Tell the numbers of all waiting records, runs by their last digits."""
+    frames, _ = lane.read()
+    return [(f.edgespool[-2:], f.edgeseq) for f in frames if isinstance(f, Stored)]
+
+
+def refused(lane: OneLane) -> Reason | None:
+    """Tell whether an append is refused now."""
+    try:
+        lane.append(99)
+    except Reject as caught:
+        return caught.reason
+    return None
+
+
+@pytest.fixture
+def disk() -> FakeDisk:
+    """A disk that works."""
+    return FakeDisk()
+
+
+@pytest.fixture
+def lane(disk: FakeDisk) -> OneLane:
+    """A lane with one accepted record."""
+    lane = OneLane(disk)
+    assert lane.commit(0)
+    return lane
+
+
+@pytest.mark.parametrize("call", ["write", "sync"])
+def test_after_one_failure_a_new_run_follows_and_the_failed_records_are_gone(
+    lane: OneLane, disk: FakeDisk, call: str
+) -> None:
+    fail_next(disk, errno.EIO, call)
+
+    assert not lane.commit(1, 2)
+    assert lane.bulkhead.writer.is_writable
+    assert lane.commit(3, 4)
+
+    (first, one), (second, two), (third, three) = runs(lane)
+    assert (one, two, three) == (1, 1, 2)
+    assert first != second == third
+    assert lane.bulkhead.statistics().failed_syncs == 1
+
+
+def test_a_second_failure_makes_the_lane_unwritable_until_a_segment_is_in_place(
+    lane: OneLane, disk: FakeDisk
+) -> None:
+    disk.plan = lambda _index, call: (
+        OSError(errno.EIO, "planned") if call.name == "sync" else None
+    )
+
+    assert not lane.commit(1)
+    assert lane.bulkhead.statistics().is_writable is False
+    assert refused(lane) is Reason.LANE_FAILED
+
+    lane.bulkhead.writer.begin()
+    assert refused(lane) is Reason.LANE_FAILED
+
+    disk.plan = lambda _index, _call: None
+    lane.bulkhead.writer.begin()
+    assert lane.bulkhead.statistics().is_writable
+    assert lane.commit(2)
+    assert [seq for _, seq in runs(lane)] == [1, 1]
+
+
+def test_two_failed_commits_in_a_row_make_the_lane_unwritable(
+    lane: OneLane, disk: FakeDisk
+) -> None:
+    fail_next(disk, errno.EIO, "write")
+    assert not lane.commit(1)
+    assert lane.bulkhead.writer.is_writable
+
+    fail_next(disk, errno.EIO, "write")
+    assert not lane.commit(2)
+    assert not lane.bulkhead.writer.is_writable
+
+
+def test_what_gathered_before_the_refusal_fails_at_once(lane: OneLane, disk: FakeDisk) -> None:
+    def plan(_index: int, call: Call) -> OSError | None:
+        if call.name == "write":
+            lane.append(2)
+        return OSError(errno.EIO, "planned")
+
+    disk.plan = plan
+    assert not lane.commit(1)
+    disk.calls.clear()
+
+    lane.bulkhead.writer.step()
+
+    assert [held for _, held in lane.settled] == [True, False, False]
+    assert disk.calls == []
+
+
+def test_a_full_disk_refuses_as_full_stays_ready_and_reopens_when_there_is_room(
+    lane: OneLane, disk: FakeDisk
+) -> None:
+    disk.capacity -= disk.free - 10
+
+    assert not lane.commit(1, 2, 3)
+    assert lane.bulkhead.writer.is_writable
+    assert refused(lane) is Reason.LANE_FULL
+    assert disk.free >= SMALL.headroom_bytes, "given up for headers and cursors"
+
+    lane.bulkhead.writer.begin()
+    assert refused(lane) is Reason.LANE_FULL, "the headroom fits, but no commit beside it"
+
+    lane.reader.acknowledge(lane.read()[1])
+    assert lane.reader.failed_cursors == 0, "forwarding goes on"
+
+    disk.capacity += SMALL.commit_bytes_max + 200  # and a header, and a cursor
+    lane.bulkhead.writer.begin()
+    assert lane.commit(4)
+    assert [path.name for path in disk.names if path.name == "headroom"] == ["headroom"]
+
+
+def test_a_full_disk_takes_retained_segments_first(disk: FakeDisk) -> None:
+    lane = OneLane(disk)
+    for start in range(0, 36, 6):
+        assert lane.commit(*range(start, start + 6))
+    lane.reader.acknowledge(lane.read()[1])
+    before = lane.reader.holdings().bytes_retained
+    disk.capacity -= disk.free - 10
+
+    assert not lane.commit(36)
+
+    assert lane.reader.holdings().bytes_retained < before
+    assert any(path.name == "headroom" for path in disk.names)
+
+
+def test_a_rotation_that_fails_fails_its_commit_and_nothing_before(
+    lane: OneLane, disk: FakeDisk
+) -> None:
+    assert lane.commit(*range(1, 6))
+    fail_next(disk, errno.EMFILE, "create")
+
+    assert not lane.commit(*range(6, 12))
+    assert lane.commit(12)
+
+    assert [seq for _, seq in runs(lane)] == [1, 2, 3, 4, 5, 6, 1]
+
+
+@pytest.fixture
+def idle(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a step without a commit come at once."""
+    monkeypatch.setattr("edge.shell.spool.lane_writer.PROBE_INTERVAL_S", 0)
+    monkeypatch.setattr("edge.shell.spool.lane_writer.AGE_INTERVAL_S", 0)
+
+
+@pytest.mark.usefixtures("idle")
+def test_a_refusing_lane_tries_by_itself(lane: OneLane, disk: FakeDisk) -> None:
+    disk.plan = lambda _index, _call: OSError(errno.EROFS, "planned")
+    assert not lane.commit(1)
+
+    assert lane.bulkhead.writer.step()
+    assert refused(lane) is Reason.LANE_FAILED
+
+    disk.plan = lambda _index, _call: None
+    assert lane.bulkhead.writer.step()
+    assert refused(lane) is None
+
+
+@pytest.mark.usefixtures("idle")
+def test_an_idle_lane_leaves_an_old_segment_but_no_empty_one(
+    lane: OneLane, disk: FakeDisk
+) -> None:
+    for _ in range(2):
+        lane.clock.advance(86401)
+        lane.bulkhead.writer.step()
+        lane.reader.acknowledge(lane.read()[1])
+
+        names = [path.name for path in disk.names if path.suffix == ".seg"]
+        assert names == ["0000000002.seg"]
+
+
+@pytest.mark.usefixtures("idle")
+def test_an_old_segment_that_cannot_be_left_is_a_failure(lane: OneLane, disk: FakeDisk) -> None:
+    lane.clock.advance(86401)
+    fail_next(disk, errno.EIO, "create")
+
+    lane.bulkhead.writer.step()
+
+    assert lane.bulkhead.statistics().failed_syncs == 1
+    assert lane.commit(1)
+
+
+def test_a_bug_fails_the_commit_and_not_the_lane(lane: OneLane, disk: FakeDisk) -> None:
+    def plan(_index: int, call: Call) -> OSError | None:
+        if call.name == "write":
+            disk.plan = lambda _index, _call: None
+            raise ZeroDivisionError
+        return None
+
+    disk.plan = plan
+
+    assert not lane.commit(1)
+    assert lane.commit(2)
+
+
+@pytest.mark.usefixtures("idle")
+def test_a_bug_beside_a_commit_refuses_until_the_next_probe(
+    lane: OneLane, disk: FakeDisk, caplog: pytest.LogCaptureFixture
+) -> None:
+    def plan(_index: int, call: Call) -> OSError | None:
+        if call.name == "create":
+            lane.bulkhead.intake.close()
+            raise ZeroDivisionError
+        return None
+
+    disk.plan = lambda _index, _call: OSError(errno.ENOSPC, "planned")
+    assert not lane.commit(1)
+    disk.plan = plan
+
+    lane.bulkhead.writer.run()
+
+    assert lane.bulkhead.statistics().is_writable is False
+    assert "a bug in the spool" in caplog.text

@@ -1,0 +1,288 @@
+"""Whatever a crash or a bad disk left: the start works, and loses only what was hit."""
+
+import errno
+import itertools
+from itertools import accumulate
+from pathlib import Path
+from zlib import crc32
+
+import pytest
+
+from edge.core.frame import (
+    HEADER_BYTES,
+    Header,
+    UnknownVersion,
+    encode,
+    encode_header,
+    seed,
+    size,
+)
+from edge.core.record import Record
+from edge.shell.spool.cursor import Position, load, store
+from edge.shell.spool.recovery import Recovered, footprints, recover
+from edge.shell.spool.segment import LaneFiles
+from tests.fakes_disk import Call, FakeDisk, Node
+from tests.fakes_spool import record
+
+LANE = Path("/spool/0/bet")
+RUN = "01234567-89ab-4cde-8f01-23456789abcd"
+RECORDS = [record(index, padding=index) for index in range(5)]
+SIZES = [size(r) for r in RECORDS]
+ENDS = [HEADER_BYTES, *accumulate(SIZES, initial=HEADER_BYTES)][1:]
+"""Offsets of the frames' beginnings, and the end."""
+
+
+def name(number: int) -> Path:
+    """Tell a segment's path."""
+    return LANE / f"{number:010d}.seg"
+
+
+def segment(
+    number: int, records: list[Record], *, first: int = 1, before: tuple[int, int] = (0, 0)
+) -> bytes:
+    """Write a segment's bytes."""
+    header = Header(number, RUN, first, *before)
+    frames = [encode(r, n, seed(RUN)) for n, r in enumerate(records, first)]
+    return encode_header(header) + b"".join(frames)
+
+
+def lane(**segments: bytes) -> LaneFiles:
+    """Make a directory with segments, ``s7=…``."""
+    disk = FakeDisk()
+    for key, content in segments.items():
+        disk.names[name(int(key[1:]))] = Node(bytearray(content), bytearray(content))
+    return LaneFiles(disk, LANE)
+
+
+def disk_of(files: LaneFiles) -> FakeDisk:
+    """Give back the fake."""
+    assert isinstance(files.disk, FakeDisk)
+    return files.disk
+
+
+def ids(files: LaneFiles, found: Recovered) -> list[int]:
+    """Tell which records recall would learn."""
+    return [f.time_ms for f, _ in footprints(files, found.segments)]
+
+
+def test_an_empty_lane_begins_at_one() -> None:
+    assert recover(lane()) == Recovered([], Position(1), None, 1, 0)
+
+
+def test_the_tail_is_copied_synced_and_the_old_file_ends_before_it() -> None:
+    files = lane(s3=segment(3, RECORDS, first=11))
+
+    found = recover(files)
+
+    assert [(s.number, s.records, s.end) for s in found.segments] == [
+        (3, 0, HEADER_BYTES),
+        (4, 5, ENDS[-1]),
+    ]
+    assert found.segments[1].header == Header(4, RUN, 11, 3, HEADER_BYTES)
+    assert found.number_next == 5
+    calls = [(c.name, c.path.name) for c in disk_of(files).calls if c.name != "read"]
+    start = calls.index(("create", "0000000004.tmp"))
+    assert calls[start : start + 7] == [
+        ("create", "0000000004.tmp"),
+        ("write", "0000000004.tmp"),
+        ("sync", "0000000004.tmp"),
+        ("rename", "0000000004.tmp"),
+        ("sync_directory", "bet"),
+        ("close", "0000000004.tmp"),
+        ("resize", "0000000003.seg"),
+    ]
+    assert not any(name in {"resize", "unlink"} for name, _ in calls[:start])
+
+
+def test_what_is_behind_the_cursor_stays_where_it_is() -> None:
+    files = lane(s3=segment(3, RECORDS))
+    store(files, Position(3, ENDS[2], 2))
+
+    found = recover(files)
+
+    assert [(s.number, s.records) for s in found.segments] == [(3, 2), (4, 3)]
+    assert found.segments[1].header.seq_first == 3
+    assert (found.cursor, found.oldest_waiting_ms) == (
+        Position(3, ENDS[2]),
+        RECORDS[2].accepted_ms,
+    )
+    assert ids(files, found) == [0, 1, 2, 3, 4]
+
+
+def test_a_second_start_finds_the_same() -> None:
+    files = lane(s3=segment(3, RECORDS))
+    recover(files)
+
+    assert ids(files, recover(files)) == [0, 1, 2, 3, 4]
+
+
+def test_a_torn_end_costs_the_records_it_cut() -> None:
+    for length in range(HEADER_BYTES, ENDS[-1] + 1):
+        files = lane(s1=segment(1, RECORDS)[:length])
+        kept = sum(end <= length for end in ENDS[1:])
+
+        found = recover(files)
+
+        assert ids(files, found) == list(range(kept)), length
+        assert found.torn_bytes == length - ENDS[kept], length
+
+
+def flips(sizes: list[int]) -> list[int | None]:
+    """Tell for every byte of a segment which record it belongs to; ``None``: the header."""
+    owners: list[int | None] = [None] * HEADER_BYTES
+    for index, length in enumerate(sizes):
+        owners += [index] * length
+    return owners
+
+
+@pytest.mark.parametrize("is_last", [True, False], ids=["last segment", "sealed segment"])
+def test_every_flipped_bit_costs_the_record_it_hits(is_last: bool) -> None:  # noqa: FBT001  # a table
+    whole = segment(1, RECORDS[:3])
+    owners = flips(SIZES[:3])
+    for bit in range(8 * len(whole)):
+        broken = bytearray(whole)
+        broken[bit // 8] ^= 1 << bit % 8
+        sealed = {} if is_last else {"s2": segment(2, [], first=4, before=(1, len(whole)))}
+        files = lane(s1=bytes(broken), **sealed)
+
+        found = recover(files)
+
+        assert ids(files, found) == [n for n in range(3) if n != owners[bit // 8]], bit
+        records = sum(s.records for s in found.segments)
+        assert records + (found.torn_bytes > 0) == 3, bit
+
+
+def test_a_successor_tells_how_far_a_segment_is_valid() -> None:
+    """What was written after a failed sync is on disk, and never comes back."""
+    files = lane(s1=segment(1, RECORDS), s2=segment(2, [], before=(1, ENDS[2])))
+
+    assert ids(files, recover(files)) == [0, 1]
+
+
+def test_an_unused_successor_does_not_hide_where_its_predecessor_ends() -> None:
+    """The rename was done, the directory's sync failed, the next number was used."""
+    files = lane(
+        s1=segment(1, RECORDS),
+        s2=segment(2, [], before=(1, ENDS[2])),
+        s3=segment(3, RECORDS[4:], before=(1, ENDS[2])),
+    )
+
+    assert ids(files, recover(files)) == [0, 1, 4]
+
+
+@pytest.mark.parametrize(
+    ("stored", "expected"),
+    [
+        pytest.param(Position(2, HEADER_BYTES, 0), Position(2), id="at the data"),
+        pytest.param(Position(1, 600, 5), Position(1, 600), id="its segment is deleted"),
+        pytest.param(Position(4, HEADER_BYTES, 0), Position(4), id="between two"),
+        pytest.param(Position(5, 1 << 20, 0), Position(2), id="ahead of its segment"),
+        pytest.param(Position(9, HEADER_BYTES, 0), Position(2), id="ahead of all"),
+        pytest.param(None, Position(2), id="missing"),
+    ],
+)
+def test_a_cursor_is_believed_as_far_as_there_is_data(
+    stored: Position | None, expected: Position
+) -> None:
+    files = lane(s2=segment(2, RECORDS), s5=segment(5, [], before=(2, ENDS[-1])))
+    if stored is not None:
+        store(files, stored)
+
+    found = recover(files)
+
+    assert found.cursor == expected
+    assert found.number_next == max(6, stored.segment + 1 if stored else 0)
+
+
+def test_a_cursor_that_was_ahead_is_put_right_before_numbers_pass_it() -> None:
+    """Else the next start would take what was never forwarded for forwarded."""
+    files = lane(s2=segment(2, RECORDS))
+    store(files, Position(9))
+
+    recover(files)
+
+    assert load(files) == Position(2)
+
+
+def test_numbers_go_on_after_the_cursor_when_all_files_are_gone() -> None:
+    files = lane()
+    store(files, Position(9, 500, 3))
+
+    found = recover(files)
+
+    assert (found.cursor, found.number_next) == (Position(9, 500), 10)
+
+
+@pytest.mark.parametrize("content", [b"", b"\0" * 40, b"?" * 40, b"\xffEDGECU\xfe"])
+def test_a_damaged_cursor_sends_everything_again(content: bytes) -> None:
+    files = lane(s2=segment(2, RECORDS))
+    disk_of(files).names[LANE / "cursor"] = Node(bytearray(content), bytearray(content))
+
+    assert recover(files).cursor == Position(2)
+
+
+def test_remains_of_unfinished_files_are_removed() -> None:
+    files = lane(s1=segment(1, []))
+    disk_of(files).names[LANE / "0000000002.tmp"] = Node()
+
+    recover(files)
+
+    assert sorted(path.name for path in disk_of(files).names) == ["0000000001.seg"]
+
+
+def test_another_version_stops_the_start_and_changes_nothing() -> None:
+    copy = bytearray(encode_header(Header(1, RUN))[:60])
+    copy[8] = 2
+    start = (bytes(copy) + crc32(copy).to_bytes(4, "little")) * 2
+    files = lane(s1=start + b"whatever")
+    before = dict(disk_of(files).names)
+
+    with pytest.raises(UnknownVersion):
+        recover(files)
+
+    assert disk_of(files).names == before
+
+
+def fail_reads(files: LaneFiles, first: int, times: int) -> None:
+    """Let *times* reads of segment 1 fail, from the *first* one on."""
+    reads = itertools.count()
+
+    def plan(_index: int, call: Call) -> OSError | None:
+        if call != Call("read", name(1)):
+            return None
+        is_bad = first <= next(reads) < first + times
+        return OSError(errno.EIO, "planned") if is_bad else None
+
+    disk_of(files).plan = plan
+
+
+def test_a_header_that_is_unreadable_once_is_read_again() -> None:
+    files = lane(s1=segment(1, RECORDS))
+    fail_reads(files, 0, 1)
+
+    assert ids(files, recover(files)) == [0, 1, 2, 3, 4]
+
+
+def test_an_unreadable_tail_does_not_pass_for_a_torn_one() -> None:
+    """The first read is the header's; the next two are the tail's, whole and by page."""
+    files = lane(s1=segment(1, RECORDS))
+    fail_reads(files, 1, 2)
+
+    found = recover(files)
+
+    assert [(s.number, s.records, s.oldest_ms) for s in found.segments] == [
+        (1, 0, None),
+        (2, 1, None),
+    ]
+    assert found.torn_bytes == 0
+    assert disk_of(files).names[name(1)].cached == segment(1, RECORDS)
+
+
+def test_a_lost_header_leaves_its_frames_to_quarantine_and_its_file_alone() -> None:
+    whole = segment(1, RECORDS)
+    files = lane(s1=bytes(HEADER_BYTES) + whole[HEADER_BYTES:])
+
+    found = recover(files)
+
+    assert [(s.number, s.records, s.end) for s in found.segments] == [(1, 5, len(whole))]
+    assert disk_of(files).names[name(1)].cached[HEADER_BYTES:] == whole[HEADER_BYTES:]

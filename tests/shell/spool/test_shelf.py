@@ -1,0 +1,106 @@
+"""What waits and what is retained, counted exactly, whichever way the cursor moves."""
+
+from edge.core.frame import HEADER_BYTES, Header
+from edge.shell.spool.cursor import Position
+from edge.shell.spool.segment import Segment
+from edge.shell.spool.shelf import Holdings, Shelf, Stretch
+
+RUN = "01234567-89ab-4cde-8f01-23456789abcd"
+
+
+def segment(number: int, records: int, *, at_ms: int = 0) -> Segment:
+    """Make a segment of records of 100 bytes, a millisecond apart."""
+    made = Segment(Header(number, RUN))
+    if records:
+        made.grow(100 * records, records, at_ms, at_ms + records - 1)
+    return made
+
+
+def at(number: int, records: int) -> Position:
+    """Stand behind that many records of a segment."""
+    return Position(number, HEADER_BYTES + 100 * records, records)
+
+
+def shelf() -> Shelf:
+    """3 records forwarded, 2 + 0 + 4 waiting; the last segment is being written."""
+    found = [segment(2, 5, at_ms=20), segment(3, 0), segment(5, 4, at_ms=50)]
+    return Shelf(found, at(2, 3), oldest_waiting_ms=23)
+
+
+def test_what_is_found_at_the_start_is_counted() -> None:
+    assert shelf().holdings() == Holdings(
+        records_waiting=6,
+        bytes_waiting=600,
+        bytes_retained=300,
+        oldest_waiting_ms=23,
+        oldest_ms=20,
+    )
+
+
+def test_an_empty_lane_holds_nothing() -> None:
+    assert Shelf([], Position(1), None).holdings() == Holdings(0, 0, 0, None, None)
+
+
+def test_progress_within_a_segment_and_across_others() -> None:
+    lane = shelf()
+
+    assert lane.advance(at(2, 4), 23) == 100
+    assert lane.advance(at(5, 1), 50) == 200
+    assert lane.holdings() == Holdings(3, 300, 600, 50, 20)
+
+    assert lane.advance(at(5, 4), 53) == 300
+    assert lane.holdings() == Holdings(0, 0, 900, None, 20)
+
+
+def test_what_is_synced_waits() -> None:
+    lane = shelf()
+    lane.advance(at(5, 4), 53)
+    lane.grow(200, 2, 60, 61)
+
+    assert lane.holdings() == Holdings(2, 200, 900, 60, 20)
+
+    lane.grow(100, 1, 70, 70)
+    assert lane.holdings().oldest_waiting_ms == 60
+
+
+def test_the_next_stretch_is_found_past_what_is_finished_empty_or_deleted() -> None:
+    lane = shelf()
+    five = Stretch(Header(5, RUN), Position(5), HEADER_BYTES + 400)
+
+    assert lane.find(at(2, 3)) == Stretch(Header(2, RUN), at(2, 3), HEADER_BYTES + 500)
+    assert lane.find(at(2, 5)) == five
+    assert lane.find(Position(3)) == five
+    assert lane.find(Position(4, 999)) == five
+    assert lane.find(at(5, 4)) is None
+    assert lane.find(Position(9)) is None
+
+
+def test_a_closed_shelf_wakes_who_waits_but_can_be_read() -> None:
+    lane = shelf()
+    lane.close()
+
+    assert lane.find(at(5, 4), timeout_s=60) is None
+    assert lane.find(at(5, 3), timeout_s=60) is not None
+
+
+def test_only_what_is_sealed_acknowledged_and_unneeded_is_discarded() -> None:
+    lane = shelf()
+
+    assert lane.discard(before_ms=1000, above_bytes=0) is None, "partly waiting"
+
+    lane.advance(at(2, 5), 24)
+    assert lane.discard(before_ms=24, above_bytes=500) is None, "young, and not too much"
+    assert lane.discard(before_ms=25, above_bytes=500) == segment(2, 5, at_ms=20), "old"
+    assert lane.holdings().bytes_retained == 0
+
+    assert lane.discard(before_ms=0, above_bytes=0) is None, "its beginning was not passed"
+    lane.advance(at(5, 4), 53)
+    assert lane.discard(before_ms=0, above_bytes=500) == segment(3, 0), "empty"
+    assert lane.discard(before_ms=1000, above_bytes=0) is None, "being written"
+
+
+def test_too_much_is_discarded_however_young() -> None:
+    lane = shelf()
+    lane.advance(at(2, 5), 24)
+
+    assert lane.discard(before_ms=0, above_bytes=499) == segment(2, 5, at_ms=20)
