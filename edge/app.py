@@ -1,6 +1,7 @@
 """The composition root: the only place that chooses concrete parts."""
 
 import asyncio
+import logging
 import random
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from edge.config import Auth, Config, ConfigError, Limits
 from edge.core.admit import House
 from edge.core.authenticate import Gate, TokenCache
 from edge.core.footprint import Footprints
+from edge.core.instant import NS_PER_MS
 from edge.core.lane import Lane
 from edge.core.limit import ClockRules, Quota, QuotaName, Quotas
 from edge.core.openapi import catalogue_document, openapi_document
@@ -37,6 +39,8 @@ from edge.shell.spool.disk import OsDisk
 from edge.shell.spool.process import Spool
 from origin_client.open import open_origin
 from origin_client.origin import Origin, OriginError
+
+log: Final = logging.getLogger("edge.app")
 
 DOCUMENTS: Final = {
     "/openapi.json": openapi_document,
@@ -74,7 +78,7 @@ def build(config: Config, clock: Clock) -> Gateway:
     meters, life, cache = Meters(), Life(), TokenCache()
     spool = Spool.open(config.spool, clock=clock)
     keyring = Keyring(config.auth, Path(config.spool.path) / "keys", clock)
-    recall = _remember(config, spool)
+    recall = _remember(config, spool, clock)
     house = House(
         gate=_gate(config.auth, keyring, cache),
         quotas=Quotas(quotas_of(config.limits)),
@@ -153,7 +157,7 @@ def _gate(auth: Auth, keyring: Keyring, cache: TokenCache) -> Gate:
     )
 
 
-def _remember(config: Config, spool: Spool) -> Recall:
+def _remember(config: Config, spool: Spool, clock: Clock) -> Recall:
     """Rebuild the memory of what was accepted from what is on disk."""
     recall = Recall(
         dedupe_window_s=config.spool.dedupe_window_s,
@@ -163,6 +167,13 @@ def _remember(config: Config, spool: Spool) -> Recall:
     for lane in Lane:
         for footprint, accepted_ms in spool.footprints(lane):
             recall.rebuild(lane, footprint, accepted_ms)
+        if spool.has_forgotten:
+            recall.retain_from(lane, clock.now().unix_ns // NS_PER_MS)
+    if spool.has_forgotten:
+        log.error(
+            "the spool's id was lost: what was accepted before this start is forwarded, and not "
+            "known again here; the origin removes its retries by id and business key"
+        )
     return recall
 
 

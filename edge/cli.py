@@ -243,7 +243,11 @@ def _spool(arguments: argparse.Namespace, environ: Environ) -> int:
         raise
     except OSError as error:
         return _fail(f"cannot read {path}: {error.strerror}", FAILED)
-    return DONE if is_empty or arguments.name != "verify" else FAILED
+    if arguments.name != "verify":
+        return DONE
+    if is_empty and not arguments.json:
+        _print("no damage found")
+    return DONE if is_empty else FAILED
 
 
 def _origin_cat(arguments: argparse.Namespace, _: Environ) -> int:

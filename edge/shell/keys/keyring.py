@@ -52,9 +52,6 @@ BACKOFF_MAX_NS: Final = 30 * NS_PER_S
 _DOUBLINGS_MAX: Final = 5
 """1 s doubled five times is past the bound; more would only make a larger number."""
 
-REFETCH_INTERVAL_NS: Final = 30 * NS_PER_S
-"""Threats.md row 34: a stranger's unknown ``kid`` costs the issuer two requests a minute."""
-
 REFETCH_WAIT_S: Final = RENEWAL_TIMEOUT_S + 0.5
 """How long a request waits for newer keys: one renewal, and noticing that it is wanted."""
 
@@ -222,13 +219,13 @@ class Keyring:
 
         Returns:
             Whether the keys changed, so that trying again may help. ``False`` at once when
-            this issuer was asked less than ``REFETCH_INTERVAL_NS`` ago.
+            the source was asked less than its ``refetch_interval_ns`` ago.
         """
         ring, now = self._rings[issuer], self._clock.now()
         if not ring.is_renewing and not ring.is_due(now):
             if ring.refetch_steady_ns is not None and now.steady_ns < ring.refetch_steady_ns:
                 return False
-            ring.refetch_steady_ns = now.steady_ns + REFETCH_INTERVAL_NS
+            ring.refetch_steady_ns = now.steady_ns + ring.source.refetch_interval_ns
             ring.want()
         before = ring.held
         try:

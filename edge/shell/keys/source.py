@@ -18,6 +18,12 @@ FETCH_TIMEOUT_S: Final = 2.0
 FILE_INTERVAL_NS: Final = 5 * NS_PER_S
 """Design.md §7 allows a mounted file 10 s; half of that leaves room for a slow machine."""
 
+URL_REFETCH_INTERVAL_NS: Final = 30 * NS_PER_S
+"""Threats.md row 34: a stranger's unknown ``kid`` costs the issuer two requests a minute."""
+
+FILE_REFETCH_INTERVAL_NS: Final = 1 * NS_PER_S
+"""A file of ours costs nobody anything: a rotated key is good a second later."""
+
 
 @dataclass(frozen=True, slots=True)
 class KeySource:
@@ -26,11 +32,13 @@ class KeySource:
     Attributes:
         read: Returns the document; blocking; raises ``FetchFailed`` or ``OSError``.
         interval_ns: How long to wait after a good read.
+        refetch_interval_ns: At least so long between two reads for an unknown ``kid``.
         last_good: Where it is kept for the next start; ``None`` where it lies on disk anyway.
     """
 
     read: Callable[[], bytes]
     interval_ns: int
+    refetch_interval_ns: int
     last_good: LastGood | None
 
 
@@ -50,7 +58,7 @@ def open_source(issuer: Issuer, path: str, directory: Path, refresh_s: int) -> K
         # Its content is compared, not its time or inode: whatever way it was replaced (a
         # swapped symlink, an edit within one clock tick), the next read sees it.
         read_file = functools.partial(_read_file, Path(issuer.jwks_path))
-        return KeySource(read_file, FILE_INTERVAL_NS, last_good=None)
+        return KeySource(read_file, FILE_INTERVAL_NS, FILE_REFETCH_INTERVAL_NS, last_good=None)
     assert issuer.jwks_url is not None
     try:
         url = read_url(issuer.jwks_url)
@@ -60,10 +68,14 @@ def open_source(issuer: Issuer, path: str, directory: Path, refresh_s: int) -> K
         fetch, url, timeout_s=FETCH_TIMEOUT_S, bytes_max=KEY_SET_BYTES_MAX
     )
     last_good = LastGood(directory, issuer=issuer.issuer, source=issuer.jwks_url)
-    return KeySource(read_url_again, refresh_s * NS_PER_S, last_good)
+    return KeySource(read_url_again, refresh_s * NS_PER_S, URL_REFETCH_INTERVAL_NS, last_good)
 
 
 def _read_file(path: Path) -> bytes:
-    with path.open("rb") as file:
-        # One more than a key set may have, so that a larger file is refused, not cut.
-        return file.read(KEY_SET_BYTES_MAX + 1)
+    try:
+        with path.open("rb") as file:
+            # One more than a key set may have, so that a larger file is refused, not cut.
+            return file.read(KEY_SET_BYTES_MAX + 1)
+    except OSError as error:
+        # Where a relative path was looked for is half of what an operator needs to know.
+        raise OSError(error.errno, f"{path.absolute()}: {error.strerror}") from error

@@ -3,8 +3,9 @@
 Record
 ------
 ``<spool>/<worker>/lock`` is empty; its owner holds a ``flock`` on it.
-``<spool>/<worker>/id`` is one line of text: ``edge-spool 1 <64 hex digits> <8 hex digits>``,
-the format, the secret for keyed hashes, and the CRC-32 of all before the last space.
+``<spool>/<worker>/id`` is one line of text, twice, so that no single fault loses it:
+``edge-spool 1 <64 hex digits> <8 hex digits>``, the format, the secret for keyed hashes, and
+the CRC-32 of all before the last space.
 """
 
 import fcntl
@@ -13,7 +14,7 @@ import re
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 from zlib import crc32
 
 from edge.config import ConfigError
@@ -22,7 +23,10 @@ from edge.shell.spool.disk import Disk, publish
 
 _VERSION: Final = 1
 _SECRET_BYTES: Final = 32
-_IDENTITY: Final = re.compile(rb"(edge-spool (\d+)(?: ([0-9a-f]+))?.*) ([0-9a-f]{8})\n?\Z")
+_COPIES: Final = 2
+_IDENTITY: Final = re.compile(
+    rb"(edge-spool (\d+)(?: ([0-9a-f]{64}))?[^\n]*?) ([0-9a-f]{8})(?![0-9a-f])"
+)
 _POLL_S: Final = 0.05
 """The lock of a dead process is free at once; this is for one that is leaving."""
 
@@ -70,28 +74,51 @@ class Lock:
         return True
 
 
-def secret(disk: Disk, path: Path, entropy: Callable[[int], bytes]) -> bytes:
-    """Read the spool's secret, or give it one if it has none that can be read.
+class Identity(NamedTuple):
+    """Which spool this is.
 
-    A new secret makes recall forget what the old one hashed; the origin still removes by id.
+    Attributes:
+        secret: 32 random bytes, for keyed hashes.
+        is_new: It was made now; what an earlier secret hashed cannot be known again.
+    """
+
+    secret: bytes
+    is_new: bool
+
+
+def identify(disk: Disk, path: Path, entropy: Callable[[int], bytes]) -> Identity:
+    """Read the spool's identity, or give it one if it has none that can be read.
 
     Raises:
         ConfigError: Another version of the gateway wrote the spool.
         OSError: The identity can be neither read nor written.
     """
+    found = read_identity(disk, path)
+    if found is not None:
+        return Identity(found, is_new=False)
+    fresh = entropy(_SECRET_BYTES)
+    line = b"edge-spool %d %s" % (_VERSION, fresh.hex().encode())
+    publish(disk, path, b"%s %08x\n" % (line, crc32(line)) * _COPIES).close()
+    return Identity(fresh, is_new=True)
+
+
+def read_identity(disk: Disk, path: Path) -> bytes | None:
+    """Read the spool's secret from whichever copy is whole; ``None`` when neither is.
+
+    Raises:
+        ConfigError: Another version of the gateway wrote the spool.
+        OSError: The identity is there and cannot be read.
+    """
     try:
         content = disk.read(path, 0, 4096)
     except FileNotFoundError:
-        content = b""
-    found = _IDENTITY.fullmatch(content)
-    if found and int(found[4], 16) == crc32(found[1]):
-        if int(found[2]) != _VERSION:
-            raise ConfigError("spool.path", unknown_format(path, int(found[2])))
-        return bytes.fromhex(found[3].decode())
-    fresh = entropy(_SECRET_BYTES)
-    line = b"edge-spool %d %s" % (_VERSION, fresh.hex().encode())
-    publish(disk, path, b"%s %08x\n" % (line, crc32(line))).close()
-    return fresh
+        return None
+    for found in _IDENTITY.finditer(content):
+        if int(found[4], 16) == crc32(found[1]):
+            if int(found[2]) != _VERSION:
+                raise ConfigError("spool.path", unknown_format(path, int(found[2])))
+            return bytes.fromhex(found[3].decode())
+    return None
 
 
 def unknown_format(path: Path, version: int) -> str:

@@ -14,7 +14,7 @@ import msgspec
 from edge.config import ConfigError
 from edge.core.frame import HEADER_BYTES, Frame, UnknownVersion
 from edge.core.lane import Lane
-from edge.shell.spool.claim import unknown_format
+from edge.shell.spool.claim import read_identity, unknown_format
 from edge.shell.spool.cursor import Position
 from edge.shell.spool.disk import OsDisk
 from edge.shell.spool.recovery import Outline, outline, survey
@@ -100,7 +100,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         worker: Whose directory.
-        lane: Which lane.
+        lane: Which lane; ``None`` for what they share.
         segment: Number of the segment, 0 for the cursor.
         offset: Where it begins.
         length: Bytes.
@@ -108,7 +108,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     worker: str
-    lane: Lane
+    lane: Lane | None
     segment: int
     offset: int
     length: int
@@ -130,20 +130,25 @@ def inspect(command: Command, root: Path) -> Iterator[Row]:
         ConfigError: There is no spool, or another version of the gateway wrote it.
         OSError: A directory cannot be read.
     """
-    found = sorted(root.glob("*/id"))
-    if not found:
+    workers = sorted(path for path in root.glob("*") if _lanes(path))
+    if not workers:
         raise ConfigError("spool.path", f"there is no spool in {root}")
-    for identity in found:
-        for lane in Lane:
-            directory = identity.parent / lane.value
-            if not directory.is_dir():
-                continue
+    disk = OsDisk()
+    for worker in workers:
+        if command == "verify" and read_identity(disk, worker / "id") is None:
+            yield _fault(worker.name, None, "id lost: nothing accepted before is known again")
+        for lane in _lanes(worker):
             try:
-                desk = _Desk(identity.parent.name, lane, LaneFiles(OsDisk(), directory))
-                yield from _READERS[command](desk)
+                yield from _READERS[command](
+                    _Desk(worker.name, lane, LaneFiles(disk, worker / lane))
+                )
             except UnknownVersion as error:
-                complaint = unknown_format(directory, error.version)
+                complaint = unknown_format(worker / lane, error.version)
                 raise ConfigError("spool.path", complaint) from error
+
+
+def _lanes(worker: Path) -> list[Lane]:
+    return [lane for lane in Lane if (worker / lane).is_dir()]
 
 
 class _Desk:
@@ -215,28 +220,24 @@ def _figures(desk: _Desk) -> Iterator[LaneRow]:
 
 
 def _faults(desk: _Desk) -> Iterator[Fault]:
-    seen = desk.seen
+    seen, worker, lane = desk.seen, desk.worker, desk.lane
     if seen.found != seen.cursor and (seen.found or (desk.files.directory / "cursor").exists()):
-        yield _fault(desk, 0, 0, 0, "cursor damaged or ahead: everything is sent again")
+        yield _fault(worker, lane, "cursor damaged or ahead: everything is sent again")
     for header in seen.headers:
+        segment = header.number
         if not header.edgespool:
-            yield _fault(desk, header.number, 0, HEADER_BYTES, "header lost")
-        end = desk.end(header.number)
+            yield _fault(worker, lane, "header lost", segment=segment, length=HEADER_BYTES)
+        end = desk.end(segment)
         for offset, found in desk.files.scan(header, HEADER_BYTES, end):
             is_torn_end = header is seen.headers[-1] and offset + found.length == end
             if not isinstance(found, Frame) and not is_torn_end:
-                yield _fault(desk, header.number, offset, found.length, "no valid frame")
+                place = {"segment": segment, "offset": offset, "length": found.length}
+                yield _fault(worker, lane, "no valid frame", **place)
 
 
-def _fault(desk: _Desk, segment: int, offset: int, length: int, complaint: str) -> Fault:
-    return Fault(
-        worker=desk.worker,
-        lane=desk.lane,
-        segment=segment,
-        offset=offset,
-        length=length,
-        complaint=complaint,
-    )
+def _fault(worker: str, lane: Lane | None, complaint: str, **place: int) -> Fault:
+    place = {"segment": 0, "offset": 0, "length": 0} | place
+    return Fault(worker=worker, lane=lane, complaint=complaint, **place)
 
 
 _READERS: Final[dict[Command, Callable[[_Desk], Iterator[Row]]]] = {

@@ -14,7 +14,7 @@ from edge.core.record import Footprint, Record
 from edge.shell.clock import Clock, SystemClock
 from edge.shell.spool.budget import Budget
 from edge.shell.spool.bulkhead import Bulkhead, Hull, LaneStatistics
-from edge.shell.spool.claim import Lock, secret, unknown_format, volatile
+from edge.shell.spool.claim import Identity, Lock, identify, unknown_format, volatile
 from edge.shell.spool.commit import Commit
 from edge.shell.spool.disk import Disk, OsDisk, settle_directory
 from edge.shell.spool.intake import Loop
@@ -34,12 +34,16 @@ class Spool:
 
     Attributes:
         secret: 32 random bytes stored with the spool, for keyed hashes.
+        has_forgotten: There are records whose hashes were made with a secret that is lost.
     """
 
     def __init__(
-        self, lock: Lock, secret: bytes, lanes: dict[Lane, Bulkhead], stop_timeout_s: float
+        self, lock: Lock, identity: Identity, lanes: dict[Lane, Bulkhead], stop_timeout_s: float
     ) -> None:
-        self.secret: Final = secret
+        self.secret: Final = identity.secret
+        self.has_forgotten: Final = identity.is_new and any(
+            bulkhead.reader.oldest_ms() is not None for bulkhead in lanes.values()
+        )
         self._lock: Final = lock
         self._lanes: Final = lanes
         self._intakes: Final = {lane: bulkhead.intake for lane, bulkhead in lanes.items()}
@@ -68,7 +72,7 @@ class Spool:
         try:
             directory = _ground(disk, root, is_volatile_allowed=settings.allow_volatile)
             lock = Lock(directory / "lock", settings.lock_wait_s)
-            key = secret(disk, directory / "id", entropy)
+            identity = identify(disk, directory / "id", entropy)
             budget, room = Budget(settings), Room(disk, directory, settings.bytes_max, bounds)
             hull = Hull(settings, clock or SystemClock(), disk, entropy, bounds, budget, room)
             lanes = _lanes(directory, hull)
@@ -80,14 +84,15 @@ class Spool:
             if isinstance(error, UnknownVersion):
                 raise ConfigError(_SETTING, unknown_format(root, error.version)) from error
             raise ConfigError(_SETTING, f"{root} is not writable: {error}") from error
-        return cls(lock, key, lanes, settings.sync_timeout_s)
+        return cls(lock, identity, lanes, settings.sync_timeout_s)
 
     def footprints(self, lane: Lane) -> Iterator[tuple[Footprint, int]]:
         """Read footprint and ``accepted_ms`` of what was found on disk, oldest first.
 
-        Before :meth:`start` only; reads the whole lane.
+        Before :meth:`start` only; reads the whole lane. Nothing, if it ``has_forgotten``: no
+        event would ever be found by those hashes.
         """
-        return self._lanes[lane].footprints()
+        return iter(()) if self.has_forgotten else self._lanes[lane].footprints()
 
     def start(self, loop: Loop, on_settled: Callable[[Commit, bool], None]) -> None:
         """Start the writers; from now on records can be appended.

@@ -453,7 +453,7 @@ def test_a_bad_file_is_reported_and_a_mended_one_seen_within_ten_seconds(
     clock.advance(5)
     asyncio.run(keys.tick())
 
-    assert error == "No such file or directory"
+    assert error == f"{path}: No such file or directory"
     assert _held(keys) == (1, {"ed-1"})
 
 

@@ -1,4 +1,4 @@
-"""One owner, one secret, and a file system that keeps its promises."""
+"""One owner, one identity, and a file system that keeps its promises."""
 
 from pathlib import Path
 from zlib import crc32
@@ -6,7 +6,14 @@ from zlib import crc32
 import pytest
 
 from edge.config import ConfigError
-from edge.shell.spool.claim import Lock, SpoolLocked, secret, volatile
+from edge.shell.spool.claim import (
+    Identity,
+    Lock,
+    SpoolLocked,
+    identify,
+    read_identity,
+    volatile,
+)
 from edge.shell.spool.disk import OsDisk
 from tests.fakes_spool import counted
 
@@ -23,26 +30,38 @@ def test_there_is_one_owner_at_a_time(tmp_path: Path) -> None:
     Lock(tmp_path / "lock", wait_s=0).release()
 
 
-def test_a_secret_is_made_once_and_kept(tmp_path: Path) -> None:
-    first = secret(DISK, tmp_path / "id", counted)
+def test_an_identity_is_made_once_and_kept_twice(tmp_path: Path) -> None:
+    first = identify(DISK, tmp_path / "id", counted)
 
-    assert len(first) == 32
-    assert secret(DISK, tmp_path / "id", counted) == first
-    line = b"edge-spool 1 " + first.hex().encode()
-    assert (tmp_path / "id").read_bytes() == line + b" %08x\n" % crc32(line)
+    assert (len(first.secret), first.is_new) == (32, True)
+    assert identify(DISK, tmp_path / "id", counted) == Identity(first.secret, is_new=False)
+    line = b"edge-spool 1 " + first.secret.hex().encode()
+    assert (tmp_path / "id").read_bytes() == (line + b" %08x\n" % crc32(line)) * 2
 
 
-def test_a_damaged_identity_is_replaced(tmp_path: Path) -> None:
-    first = secret(DISK, tmp_path / "id", counted)
-    path = tmp_path / "id"
-    for damaged in (
-        b"",
-        b"\0" * 90,
-        path.read_bytes().replace(b"edge-spool 1", b"edge-spool 2"),
-    ):
+def test_no_single_flipped_bit_loses_an_identity(tmp_path: Path) -> None:
+    first, path = identify(DISK, tmp_path / "id", counted), tmp_path / "id"
+    whole = path.read_bytes()
+    for bit in range(8 * len(whole)):
+        damaged = bytearray(whole)
+        damaged[bit // 8] ^= 1 << bit % 8
         path.write_bytes(damaged)
 
-        assert secret(DISK, path, counted) != first
+        assert read_identity(DISK, path) == first.secret
+
+
+@pytest.mark.parametrize("damaged", [b"", b"\0" * 90, b"edge-spool 2 00 00000000\n"])
+def test_a_lost_identity_is_replaced_and_known_to_be_new(
+    tmp_path: Path, damaged: bytes
+) -> None:
+    path = tmp_path / "id"
+    first = identify(DISK, path, counted)
+    path.write_bytes(damaged)
+
+    replaced = identify(DISK, path, counted)
+
+    assert replaced.is_new
+    assert replaced.secret != first.secret
 
 
 def test_another_format_stops_the_start_and_stays(tmp_path: Path) -> None:
@@ -53,7 +72,7 @@ def test_another_format_stops_the_start_and_stays(tmp_path: Path) -> None:
     with pytest.raises(
         ConfigError, match=r"^spool\.path: .* has format 9, this version reads 1"
     ):
-        secret(DISK, tmp_path / "id", counted)
+        identify(DISK, tmp_path / "id", counted)
 
     assert (tmp_path / "id").read_bytes() == content
 

@@ -1,10 +1,11 @@
 """The operating system's file system, asked for the few things the spool needs."""
 
+import contextlib
 import errno
 import os
 import resource
 import stat
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -15,13 +16,19 @@ from tests.fakes_disk import FakeDisk
 DISK = OsDisk()
 
 
-@pytest.fixture
-def small_files() -> Iterator[None]:
-    """Let no file grow beyond 1,000 bytes, as on a disk that fills up in the midst of a write."""
+@contextlib.contextmanager
+def small_files() -> Generator[None, None, None]:
+    """Let no file grow beyond 1,000 bytes, as on a disk that fills up in the midst of a write.
+
+    The limit holds for the whole process, so for no longer than the call it is about: the
+    tests' own report may be a file.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_a_published_file_is_whole_private_and_can_be_appended_to(tmp_path: Path) -> None:
@@ -58,11 +65,10 @@ def test_what_could_not_be_published_leaves_the_old_file(call: str) -> None:
     assert disk.read(path, 0, 10) == b"old"
 
 
-@pytest.mark.usefixtures("small_files")
 def test_a_short_write_is_a_full_disk(tmp_path: Path) -> None:
     output = DISK.create(tmp_path / "a")
 
-    with pytest.raises(OSError, match="short write") as caught:
+    with small_files(), pytest.raises(OSError, match="short write") as caught:
         output.write(bytes(2000))
 
     output.close()

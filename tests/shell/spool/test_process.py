@@ -14,7 +14,7 @@ from typing_extensions import override
 from edge.config import ConfigError, SpoolSettings
 from edge.core.lane import Lane
 from edge.core.reject import Reason, Reject
-from edge.shell.spool.claim import SpoolLocked, secret
+from edge.shell.spool.claim import SpoolLocked, identify
 from edge.shell.spool.commit import Synced
 from edge.shell.spool.cursor import Position
 from edge.shell.spool.disk import OsDisk, Output, settle_directory
@@ -232,7 +232,7 @@ def test_a_start_on_a_full_disk_works_with_the_headroom(
     disk = FakeDisk()
     lane = OneLane(disk, directory=directory)
     assert lane.commit(*range(6))
-    secret(disk, directory / "id", counted())
+    identify(disk, directory / "id", counted())
     disk.capacity -= disk.free
 
     spool = Spool.open(settings, disk=disk, bounds=SMALL)
@@ -261,7 +261,7 @@ def golden_life(directory: Path) -> None:
     entropy = counted()
     disk = OsDisk()
     settle_directory(disk, directory)
-    secret(disk, directory / "id", entropy)
+    identify(disk, directory / "id", entropy)
     clock = FakeClock()
     lane = OneLane(disk, directory=directory, clock=clock, entropy=entropy)
     for start in range(0, 12, 3):
@@ -282,6 +282,18 @@ def files(directory: Path) -> dict[str, bytes]:
         for path in sorted(directory.rglob("*"))
         if path.is_file() and path.name != "headroom"
     }
+
+
+def test_a_spool_whose_id_is_lost_says_so_and_keeps_its_records(tmp_path: Path) -> None:
+    shutil.copytree(GOLDEN, tmp_path / "spool")
+    (tmp_path / "spool" / "0" / "id").unlink()
+
+    spool = Spool.open(SpoolSettings(path=str(tmp_path / "spool")))
+
+    assert spool.has_forgotten
+    assert list(spool.footprints(Lane.BET)) == []
+    assert spool.statistics()[Lane.BET].records_at_start == 10
+    spool.close()
 
 
 def test_today_s_writer_writes_the_golden_bytes(tmp_path: Path) -> None:
