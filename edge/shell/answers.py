@@ -34,10 +34,15 @@ _CHALLENGES: Final = {
 """Source: RFC 6750 §3."""
 
 _CLOSING: Final = frozenset(
-    {Reason.BODY_TOO_LARGE, Reason.UNSUPPORTED_ENCODING, Reason.DRAINING}
+    {
+        Reason.BODY_TOO_LARGE,
+        Reason.UNSUPPORTED_ENCODING,
+        Reason.DRAINING,
+        Reason.INTERNAL_ERROR,
+    }
 )
 """Refusals after which the connection ends: the rest of what it carries is not worth reading.
-Source: threats.md rows 14, 15, 18, 42."""
+Source: threats.md rows 14, 15, 18, 42, 55."""
 
 
 def new_instance() -> str:
@@ -50,13 +55,13 @@ async def send_json(send: Send, status: int, body: object, headers: Headers = ()
     await _send(send, status, _encode(body), [JSON, *headers])
 
 
-async def send_bytes(send: Send, body: bytes, headers: Headers) -> None:
-    """Send 200 with a body made earlier; *headers* name its type."""
-    await _send(send, HTTPStatus.OK, body, headers)
-
-
 async def send_reject(
-    send: Send, reject: Reject, instance: str, states: Sequence[QuotaState] = ()
+    send: Send,
+    reject: Reject,
+    instance: str,
+    states: Sequence[QuotaState] = (),
+    *,
+    is_last: bool = False,
 ) -> None:
     """Answer a request that is refused whole.
 
@@ -65,6 +70,7 @@ async def send_reject(
         reject: Why.
         instance: The request id.
         states: The quotas of a speaker we know.
+        is_last: The connection ends whatever the reason.
     """
     reason = reject.reason
     extra = quota_headers(reason.status, reject.retry_after_ns, states)
@@ -72,16 +78,17 @@ async def send_reject(
         extra.append((b"www-authenticate", _CHALLENGES[reason]))
     if reason is Reason.UNSUPPORTED_ENCODING:
         extra.append((b"accept-encoding", b"identity"))
-    if reason in _CLOSING:
+    if is_last or reason in _CLOSING:
         extra.append(CLOSE)
     await _send_problem(send, problem(reason, instance), extra)
 
 
 async def send_protocol_error(
-    send: Send, error: ProtocolError, instance: str, headers: Headers = (CLOSE,)
+    send: Send, error: ProtocolError, instance: str, states: Sequence[QuotaState] = ()
 ) -> None:
-    """Answer a request that breaks HTTP's rules."""
-    await _send_problem(send, protocol_problem(error.status, error.detail, instance), headers)
+    """Answer a request that breaks HTTP's rules, and end its connection."""
+    document = protocol_problem(error.status, error.detail, instance)
+    await _send_problem(send, document, [*fields(states), CLOSE])
 
 
 def quota_headers(

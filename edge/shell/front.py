@@ -84,7 +84,8 @@ def pages(
 
     async def answer_bug(_: Request, __: Exception) -> Response:
         meters.requests_refused[Reason.INTERNAL_ERROR.code] += 1
-        return _problem(problem(Reason.INTERNAL_ERROR, new_instance()))
+        document = problem(Reason.INTERNAL_ERROR, new_instance())
+        return _problem(document, {"connection": "close"})
 
     app = Starlette(
         routes=[

@@ -86,15 +86,15 @@ class Ingest:
             return
         except ProtocolError as error:
             self._count_refused(f"http_{error.status.value}")
-            await send_protocol_error(send, error, new_instance())
+            await send_protocol_error(send, error, new_instance(), visit.quota_states())
         except Reject as reject:
             self._count_refused(reject.reason.code)
-            await send_reject(send, reject, new_instance(), visit.quota_states())
+            await self._refuse(send, reject, new_instance(), visit)
         except Exception:  # the door is where a bug ends: one request, not the process
             instance = new_instance()
             log.exception("a stage has a bug", extra={"instance": instance})
             self._count_refused(Reason.INTERNAL_ERROR.code)
-            await send_reject(send, Reject(Reason.INTERNAL_ERROR), instance)
+            await self._refuse(send, Reject(Reason.INTERNAL_ERROR), instance, visit)
         else:
             status, retry_after_ns = conclusion.status, conclusion.retry_after_ns
             headers = quota_headers(status, retry_after_ns, visit.quota_states())
@@ -103,6 +103,10 @@ class Ingest:
             await send_json(send, status, conclusion.verdicts, headers)
             now = self.clock.now()
             self.meters.verdict_seconds.observe(now.steady_ns - started.steady_ns)
+
+    async def _refuse(self, send: Send, reject: Reject, instance: str, visit: "_Visit") -> None:
+        is_last = self.life.is_leaving
+        await send_reject(send, reject, instance, visit.quota_states(), is_last=is_last)
 
     def _count_refused(self, reason: str) -> None:
         self.meters.requests_refused[reason] += 1
@@ -169,7 +173,8 @@ class _Visit:
 async def _lost(verdicts: Sequence[Verdict]) -> frozenset[Commit]:
     """Wait for every sync *verdicts* hang on; return those that did not hold in time."""
     commits = {v.commit for v in verdicts if isinstance(v.commit, Commit)}
-    return frozenset([c for c in commits if await c.synced() is not Synced.HELD])
+    waits = [(commit, commit.synced()) for commit in commits]
+    return frozenset([commit for commit, wait in waits if await wait is not Synced.HELD])
 
 
 async def _read_body(receive: Receive) -> bytes:

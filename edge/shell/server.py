@@ -30,6 +30,9 @@ LAG_INTERVAL_S: Final = 0.1
 """How often the loop's lag is measured: ten samples a second cost nothing and miss no stall
 that a client would notice."""
 
+RESTART_S: Final = 1.0
+"""Before background work that failed begins again: a bug that fails at once must not spin."""
+
 RETENTION_INTERVAL_S: Final = 1.0
 """How often recall learns what retention deleted: the reach is told in seconds."""
 
@@ -110,15 +113,16 @@ class Gateway:
         await self.keyring.start()
         async with asyncio.TaskGroup() as tasks:
             background = [
-                tasks.create_task(self.keyring.run()),
-                tasks.create_task(self._measure_lag()),
-                tasks.create_task(self._follow_retention()),
+                tasks.create_task(supervise(work))
+                for work in (self.keyring.run, self._measure_lag, self._follow_retention)
             ]
             served = tasks.create_task(front.serve([public]))
             administered = tasks.create_task(admin.serve([private]))
             announce(public, private)
-            await leave.wait()
+            waits = [tasks.create_task(leave.wait()), served]
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
             await self._leave(front, served)
+            waits[0].cancel()
             for task in background:
                 task.cancel()
             admin.should_exit = True
@@ -168,6 +172,19 @@ class Gateway:
                 if oldest_ms is not None:
                     self.recall.retain_from(lane, oldest_ms)
             await asyncio.sleep(RETENTION_INTERVAL_S)
+
+
+async def supervise(work: Callable[[], Awaitable[None]]) -> None:
+    """Run endless *work* for ever: a bug in it is logged, and it begins again after a pause.
+
+    Cancelled, it ends with its work.
+    """
+    while True:
+        try:
+            await work()
+        except Exception:
+            log.exception("background work failed", extra={"work": work.__qualname__})
+        await asyncio.sleep(RESTART_S)
 
 
 def announce(public: socket.socket, private: socket.socket) -> None:

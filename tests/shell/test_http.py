@@ -16,9 +16,9 @@ from edge.core.lane import Lane
 from edge.core.limit import Quota
 from edge.core.record import Record
 from edge.core.reject import Reason
-from edge.core.verdict import Outcome, Tally
+from edge.core.verdict import Outcome, Tally, Verdict
 from edge.shell.answers import CLOSE
-from edge.shell.http import Ingest
+from edge.shell.http import Ingest, _lost
 from edge.shell.life import Life
 from edge.shell.meters import Meters
 from edge.shell.spool.commit import Commit, Synced
@@ -251,6 +251,14 @@ def test_a_leaving_node_still_serves_and_closes(door: Door) -> None:
     assert response.headers["connection"] == "close"
 
 
+def test_a_leaving_node_closes_with_its_refusals_too(door: Door) -> None:
+    door.life.leave()
+
+    response = door.client().post("/v1/events", content=b"{not json")
+
+    assert (response.status_code, response.headers["connection"]) == (400, "close")
+
+
 def test_a_draining_node_refuses_and_closes(door: Door) -> None:
     door.life.drain()
 
@@ -281,6 +289,7 @@ def test_a_bug_costs_one_request_and_what_was_accepted_before_it_counts(
         response = door.client().post("/v1/events", json=[spin(), spin()])
 
     assert (response.status_code, response.json()["code"]) == (500, "internal_error")
+    assert response.headers["connection"] == "close"
     assert door.meters.requests_refused == {Reason.INTERNAL_ERROR.code: 1}
     assert door.meters.received == {"game": 1}
     assert door.meters.outcomes == {Tally(Outcome.ACCEPTED, "none", "game"): 1}
@@ -291,11 +300,17 @@ def test_a_bug_costs_one_request_and_what_was_accepted_before_it_counts(
 CHUNKED = (b"transfer-encoding", b"chunked")
 
 
-def visit(door: Door, *messages: Message, framing: tuple[bytes, bytes] = CHUNKED) -> Any:
+def visit(
+    door: Door,
+    *messages: Message,
+    framing: tuple[bytes, bytes] = CHUNKED,
+    token: str | None = None,
+    clock: FakeClock | None = None,
+) -> Any:
     """Send ASGI *messages* to the door; return what it sends back."""
-    ingest = Ingest(door.house(), door.refetcher, FakeClock(), door.meters, door.life)
+    clock = clock or FakeClock()
+    ingest = Ingest(door.house(), door.refetcher, clock, door.meters, door.life)
     inbox, outbox = list(messages), list[Message]()
-    token = player_token().encode()
     scope: Scope = {
         "type": "http",
         "method": "POST",
@@ -303,14 +318,16 @@ def visit(door: Door, *messages: Message, framing: tuple[bytes, bytes] = CHUNKED
         "query_string": b"",
         "client": None,
         "headers": [
-            (b"authorization", b"Bearer " + token),
+            (b"authorization", b"Bearer " + (token or player_token()).encode()),
             (b"content-type", b"application/json"),
             framing,
         ],
     }
 
     async def receive() -> Message:
-        return inbox.pop(0)
+        message = inbox.pop(0)
+        clock.advance(message.pop("after_s", 0))
+        return message
 
     async def send(message: Message) -> None:
         outbox.append(message)
@@ -355,3 +372,39 @@ def test_a_body_without_a_length_is_a_protocol_error(door: Door) -> None:
     assert problem["type"] == "about:blank"
     assert "code" not in problem
     assert door.meters.requests_refused == {"http_411": 1}
+
+
+def test_nothing_is_read_of_a_speaker_who_may_not_write(door: Door) -> None:
+    start, _ = visit(door, token=player_token(scope="stream:read"))
+
+    assert start["status"] == 403
+
+
+def test_a_token_that_ends_while_its_body_comes_is_over(door: Door) -> None:
+    body = msgspec.json.encode([spin()])
+    late = {"type": "http.request", "body": body, "more_body": False, "after_s": 3631}
+
+    start, answer = visit(door, late)
+
+    assert start["status"] == 401
+    assert msgspec.json.decode(answer["body"])["code"] == "token_expired"
+
+
+def test_two_lanes_are_asked_before_either_is_waited_for() -> None:
+    """What one lane answers first counts, however long the other takes."""
+    slow, quick = (Commit(lane, overdue_at_s=0) for lane in (Lane.GAME, Lane.BET))
+    verdicts = [Verdict(Outcome.ACCEPTED, commit.lane, "i", commit) for commit in (slow, quick)]
+
+    async def story() -> frozenset[Commit]:
+        waiting = asyncio.create_task(_lost(verdicts))
+        await asyncio.sleep(0)
+        for commit, outcome in (
+            (quick, Synced.OVERDUE),
+            (quick, Synced.HELD),
+            (slow, Synced.HELD),
+        ):
+            commit.settle(outcome)
+            await asyncio.sleep(0)
+        return await waiting
+
+    assert asyncio.run(story()) == {quick}

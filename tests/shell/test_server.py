@@ -18,6 +18,7 @@ from edge.config import (
 )
 from edge.core.lane import Lane
 from edge.shell.listen import address, listen
+from edge.shell.server import supervise
 from origin_client.open import open_reader
 from tests.core.test_admit import spin, stake
 from tests.fakes import FakeClock, player_token, service_token
@@ -99,3 +100,31 @@ def test_operators_see_what_happened_and_the_public_does_not(tmp_path: Path) -> 
         assert len(documents[1].json()["types"]) == 25
 
     asyncio.run(story())
+
+
+def test_background_work_that_fails_is_told_and_begins_again(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("edge.shell.server.RESTART_S", 0)
+    bugs = 2
+
+    async def story() -> None:
+        works = asyncio.Event()
+
+        async def work() -> None:
+            nonlocal bugs
+            if bugs:
+                bugs -= 1
+                raise ZeroDivisionError
+            works.set()
+            await asyncio.Event().wait()
+
+        task = asyncio.create_task(supervise(work))
+        await works.wait()
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+    asyncio.run(story())
+
+    assert [record.exc_info is not None for record in caplog.records] == [True, True]

@@ -46,17 +46,19 @@ class Commit:
         """How many records it holds."""
         return len(self.records)
 
-    async def synced(self) -> Synced:
-        """Wait for the outcome; any number of tasks may.
+    def synced(self) -> asyncio.Future[Synced]:
+        """Return a future of the first outcome from now on; any number of tasks may ask.
 
-        Each waiter has a future of its own, so a cancelled one takes nobody with it and leaves
-        nothing behind. On the loop only.
+        Each has a future of its own, so a cancelled one takes nobody with it. Who waits for
+        several commits asks all of them first: what one learns must not depend on how long it
+        waited for another. On the loop only.
         """
-        if self.outcome is not None:
-            return self.outcome
         waiter: asyncio.Future[Synced] = asyncio.get_running_loop().create_future()
-        self._waiters.append(waiter)
-        return await waiter
+        if self.outcome is None:
+            self._waiters.append(waiter)
+        else:
+            waiter.set_result(self.outcome)
+        return waiter
 
     def settle(self, outcome: Synced) -> None:
         """Wake everybody with *outcome*; who asks later learns it at once."""

@@ -9,7 +9,7 @@ from edge.shell.spool.commit import Commit, Synced
 def test_all_waiters_learn_the_outcome_and_late_ones_at_once() -> None:
     async def story() -> list[Synced]:
         commit = Commit(Lane.BET, overdue_at_s=0)
-        waiters = [asyncio.create_task(commit.synced()) for _ in range(3)]
+        waiters = [commit.synced() for _ in range(3)]
         await asyncio.sleep(0)
         commit.settle(Synced.HELD)
         return [*await asyncio.gather(*waiters), await commit.synced()]
@@ -20,8 +20,8 @@ def test_all_waiters_learn_the_outcome_and_late_ones_at_once() -> None:
 def test_a_cancelled_waiter_takes_nobody_with_it() -> None:
     async def story() -> tuple[bool, Synced]:
         commit = Commit(Lane.BET, overdue_at_s=0)
-        leaver = asyncio.create_task(commit.synced())
-        stayer = asyncio.create_task(commit.synced())
+        leaver = commit.synced()
+        stayer = commit.synced()
         await asyncio.sleep(0)
         leaver.cancel()
         await asyncio.sleep(0)
@@ -34,7 +34,7 @@ def test_a_cancelled_waiter_takes_nobody_with_it() -> None:
 def test_an_overdue_commit_may_hold_all_the_same() -> None:
     async def story() -> list[Synced]:
         commit = Commit(Lane.BET, overdue_at_s=0)
-        early = asyncio.create_task(commit.synced())
+        early = commit.synced()
         await asyncio.sleep(0)
         commit.settle(Synced.OVERDUE)
         while_overdue = await commit.synced()
