@@ -12,7 +12,7 @@ import orjson
 import uvloop
 from prometheus_client import CollectorRegistry
 
-from edge.config import Auth, Config, ConfigError, Limits
+from edge.config import Auth, Config, ConfigError, Limit, Limits
 from edge.core.admit import House
 from edge.core.authenticate import Gate, TokenCache
 from edge.core.footprint import Footprints
@@ -38,7 +38,7 @@ from edge.shell.server import Gateway
 from edge.shell.spool.disk import OsDisk
 from edge.shell.spool.process import Spool
 from origin_client.open import open_origin
-from origin_client.origin import Origin, OriginError
+from origin_client.origin import Origin, OriginError, OriginLocked
 
 log: Final = logging.getLogger("edge.app")
 
@@ -56,6 +56,7 @@ def serve(config: Config) -> int:
         ConfigError: A setting cannot work on this machine.
         PortTaken: Another process listens there.
         SpoolLocked: Another process has the spool.
+        OriginLocked: Another process writes to the embedded origin.
     """
     clock = SystemClock()
     with (
@@ -74,9 +75,12 @@ def build(config: Config, clock: Clock) -> Gateway:
     Raises:
         ConfigError: A setting cannot work on this machine.
         SpoolLocked: Another process has the spool.
+        OriginLocked: Another process writes to the embedded origin.
     """
     meters, life, cache = Meters(), Life(), TokenCache()
     spool = Spool.open(config.spool, clock=clock)
+    waiting = sum(lane.records_at_start for lane in spool.statistics().values())
+    log.info("spool opened", extra={"records_waiting": waiting})
     keyring = Keyring(config.auth, Path(config.spool.path) / "keys", clock)
     recall = _remember(config, spool, clock)
     house = House(
@@ -85,16 +89,17 @@ def build(config: Config, clock: Clock) -> Gateway:
         clock_rules=msgspec.convert(msgspec.to_builtins(config.clock), ClockRules),
         recall=recall,
         footprints=Footprints(spool.secret),
-        sealer=Sealer(config.node.name, config.node.region),
+        sealer=Sealer(config.node.name, config.node.region, _newest_ms(spool)),
         spool=spool,
     )
-    graves, origin = _graves(config), _origin(config)
+    dead_letters, origin = _dead_letters(config, spool), _origin(config)
     timing = Timing(clock, random.Random())  # noqa: S311  # jitter, not a secret
     forwarders = {
-        lane: Forwarder(lane, spool.lane(lane), origin, graves[lane], timing) for lane in Lane
+        lane: Forwarder(lane, spool.lane(lane), origin, dead_letters[lane], timing)
+        for lane in Lane
     }
     figures = Figures(
-        clock, meters, spool, forwarders, graves, recall, house.quotas, cache, keyring
+        clock, meters, spool, forwarders, dead_letters, recall, house.quotas, cache, keyring
     )
     probes = Probes(life, keyring, spool, forwarders)
     ingest = Ingest(house, keyring, clock, meters, life)
@@ -120,30 +125,26 @@ def build(config: Config, clock: Clock) -> Gateway:
 
 def quotas_of(limits: Limits) -> Sequence[Quota]:
     """Return the quotas that are set, as the core wants them."""
-    named: dict[QuotaName, object] = {
+    named: dict[QuotaName, Limit | None] = {
         "address": limits.address,
         "player": limits.player,
         "service": limits.service,
         "brand": limits.brand,
         "node": limits.node,
     }
-    quotas: list[Quota] = []
-    for name in named:
-        limit = getattr(limits, name)
-        if limit is not None:
-            costs = limit.cost
-            quotas.append(
-                Quota(
-                    name=name,
-                    quota=limit.quota,
-                    window_s=limit.window_s,
-                    burst=limit.burst,
-                    intent=costs.intent,
-                    observation=costs.observation,
-                    fact=costs.fact,
-                )
-            )
-    return quotas
+    return [
+        Quota(
+            name=name,
+            quota=limit.quota,
+            window_s=limit.window_s,
+            burst=limit.burst,
+            intent=limit.cost.intent,
+            observation=limit.cost.observation,
+            fact=limit.cost.fact,
+        )
+        for name, limit in named.items()
+        if limit is not None
+    ]
 
 
 def _gate(auth: Auth, keyring: Keyring, cache: TokenCache) -> Gate:
@@ -177,11 +178,16 @@ def _remember(config: Config, spool: Spool, clock: Clock) -> Recall:
     return recall
 
 
-def _graves(config: Config) -> Mapping[Lane, DeadLetters]:
-    directory = Path(config.spool.path) / "0"
+def _newest_ms(spool: Spool) -> Mapping[Lane, int]:
+    """Tell where each lane's ``edgetime`` goes on, whatever the wall clock says now."""
+    found = {lane: spool.lane(lane).newest_ms() for lane in Lane}
+    return {lane: newest_ms for lane, newest_ms in found.items() if newest_ms is not None}
+
+
+def _dead_letters(config: Config, spool: Spool) -> Mapping[Lane, DeadLetters]:
     return {
         lane: DeadLetters(
-            OsDisk(), directory / lane.value / "dead", bytes_max=config.spool.dead_bytes_max
+            OsDisk(), spool.lane(lane).directory / "dead", bytes_max=config.spool.dead_bytes_max
         )
         for lane in Lane
     }
@@ -190,5 +196,7 @@ def _graves(config: Config) -> Mapping[Lane, DeadLetters]:
 def _origin(config: Config) -> Origin:
     try:
         return open_origin(config.origin.url, config.origin.options)
+    except OriginLocked:
+        raise
     except OriginError as error:
         raise ConfigError("origin.url", str(error)) from error

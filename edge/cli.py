@@ -6,6 +6,7 @@ on standard error; results go to standard output, as JSON with ``--json``.
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -22,6 +23,9 @@ FAILED: Final = 1
 USAGE: Final = 2
 # Source: sysexits.h, EX_CONFIG.
 MISCONFIGURED: Final = 78
+
+# As the gateway reads a ``sid``; ``uuid.UUID`` would take more.
+_UUID: Final = re.compile(r"(?i)[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 Environ = Mapping[str, str]
 Command = Callable[[argparse.Namespace, Environ], int]
@@ -162,11 +166,15 @@ def _serve(arguments: argparse.Namespace, environ: Environ) -> int:
     from edge.shell.journal import configure
     from edge.shell.listen import PortTaken
     from edge.shell.spool.claim import SpoolLocked
+    from origin_client.origin import OriginLocked
 
-    configure(sys.stderr, SystemClock())
+    # A stream of the journal's own: a write that hangs must not hold the lock of ``sys.stderr``,
+    # which the interpreter flushes when it ends.
+    stream = open(sys.stderr.fileno(), "w", encoding="utf-8", closefd=False)  # noqa: SIM115  # a descriptor, open until the end
+    configure(stream, SystemClock())
     try:
         return serve(config)
-    except (PortTaken, SpoolLocked) as error:
+    except (PortTaken, SpoolLocked, OriginLocked) as error:
         return _fail(str(error), FAILED)
 
 
@@ -209,6 +217,8 @@ def _token_mint(arguments: argparse.Namespace, _: Environ) -> int:
     from edge.shell.clock import SystemClock
     from edge.shell.keys.mint import TTL_S, Grant, mint
 
+    if complaint := _mint_complaint(arguments):
+        return _fail(complaint, USAGE)
     grant = Grant(
         iss=arguments.iss,
         aud=arguments.aud,
@@ -221,6 +231,20 @@ def _token_mint(arguments: argparse.Namespace, _: Environ) -> int:
     )
     _print(mint(_signing_key(arguments.key), grant, SystemClock().now()))
     return DONE
+
+
+def _mint_complaint(arguments: argparse.Namespace) -> str | None:
+    """Say why no gateway would take such a token: a typing error, and hard to see later."""
+    from edge.core.lane import Lane
+
+    if arguments.sid is not None and not _UUID.fullmatch(arguments.sid):
+        return "--sid must be a UUID"
+    if arguments.ttl is not None and arguments.ttl < 1:
+        return "--ttl must be at least 1 s"
+    known = ["events:write", "stream:read", *(f"facts:{lane}" for lane in Lane)]
+    if unknown := set(arguments.scope.split(" ")).difference(known):
+        return f"--scope knows no {min(unknown)!r}, but {', '.join(known)}"
+    return None
 
 
 def _token_jwks(arguments: argparse.Namespace, _: Environ) -> int:
@@ -255,9 +279,11 @@ def _origin_cat(arguments: argparse.Namespace, _: Environ) -> int:
     from origin_client.origin import OriginError
 
     try:
-        cat(arguments.url, arguments.topic, sys.stdout, as_json=arguments.json)
+        records = cat(arguments.url, arguments.topic, sys.stdout, as_json=arguments.json)
     except OriginError as error:
         return _fail(str(error), FAILED)
+    if not records:
+        _tell(f"nothing was ever written to {arguments.topic}")
     return DONE
 
 

@@ -188,7 +188,11 @@ class Reader:
 
     def _leaf(self, annotation: Any, raw: object, path: str) -> object:
         """Build a value without members."""
-        if annotation == Size and isinstance(raw, str) and (size := _SIZE.fullmatch(raw)):
+        if annotation == Size and isinstance(raw, str):
+            size = _SIZE.fullmatch(raw)
+            if size is None:
+                self._fault(path, "use bytes, or KiB, MiB, GiB")
+                return None
             raw = int(size[1]) * _UNITS[size[2]]
         try:
             if isinstance(raw, _Text):

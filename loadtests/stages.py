@@ -4,7 +4,8 @@
 that file's marker. Every stage is timed alone on what the stage before it made, in batches of
 50 facts with a business key; rounds of all stages are interleaved, so that a machine whose
 speed drifts slows all of them alike, and the median of the rounds is told. Time is processor
-time: what else the machine does meanwhile counts less.
+time: what else the machine does meanwhile counts less. Behind the table, and there only, it
+prints what the process's full tables take.
 """
 
 import argparse
@@ -14,6 +15,7 @@ import statistics
 import sys
 import tempfile
 import time
+import tracemalloc
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -25,7 +27,7 @@ import msgspec
 from edge.config import SpoolSettings
 from edge.core import frame
 from edge.core.admit import House, RawRequest, admit
-from edge.core.authenticate import Gate, IssuerKeys, TokenCache, authenticate
+from edge.core.authenticate import Gate, IssuerKeys, TokenCache, Verified, authenticate
 from edge.core.authorise import authorise
 from edge.core.decode import Shape, decode
 from edge.core.event import Event
@@ -34,10 +36,12 @@ from edge.core.instant import NS_PER_MS, Instant
 from edge.core.keyset import read_key_set
 from edge.core.lane import Lane
 from edge.core.limit import ClockRules, Quota, Quotas, check_clock
-from edge.core.principal import Principal
+from edge.core.principal import Kind, Principal
 from edge.core.recall import Recall
+from edge.core.recall_table import RecallTable
 from edge.core.record import Commit, Footprint, Record
 from edge.core.seal import Sealer
+from edge.core.session_window import WINDOW, Sessions
 from edge.core.verdict import Verdict, conclude
 from edge.shell.clock import SystemClock
 from edge.shell.keys.mint import Grant, ensure_key, key_set, mint, read_signing_key
@@ -46,6 +50,8 @@ BATCH: Final = 50  # events per request, as design.md's figures have it
 ROUNDS: Final = 31  # odd, so that the median is one of them; about 3 s in all
 BATCHES: Final = 20  # per round: 1,000 events, some ms, far above the clock's grain
 MARKER: Final = "<!-- stages: make bench -->"
+
+SAMPLE: Final = 20_000  # sessions and tokens: enough that a dict's steps even out; 0.3 s
 
 PLAYERS: Final = 997  # a prime, so that players do not fall in step with batches
 
@@ -167,7 +173,7 @@ class Bench:
         """Verdicts to the answer's bytes."""
         verdicts = admit(self._request(), self.house, self.now)
         self.house.recall.settle(_commit_of(verdicts), held=True)
-        return lambda: _ENCODE(conclude(verdicts, frozenset()).verdicts)
+        return lambda: _ENCODE(conclude(verdicts, {}).verdicts)
 
     def frame(self) -> Timed:
         """The writer's share: numbers, checksum, bytes."""
@@ -304,6 +310,60 @@ def measure(todo: Sequence[Stage]) -> dict[str, float]:
     return {name: statistics.median(costs) for name, costs in rounds.items()}
 
 
+def sizes() -> list[str]:
+    """Tell what full tables take, a line each, as measured here."""
+    settings = SpoolSettings()
+    lane = RecallTable(settings.dedupe_entries_max)
+    for number in range(1, settings.dedupe_entries_max + 1):
+        lane.add(number * _SPREAD % (1 << 64), number, 1)
+    mib = lane.bytes_held / 2**20
+    return [
+        f"recall: {lane.bytes_held / len(lane):.1f} bytes per entry",
+        f"recall, one full lane: {mib:.0f} MiB; all {len(Lane)}: {len(Lane) * mib:.0f} MiB",
+        f"sessions with numbers missing: {_bytes_each(_fill_sessions):.0f} bytes each",
+        f"verified tokens: {_bytes_each(_fill_tokens):.0f} bytes each",
+    ]
+
+
+def _bytes_each(fill_sample: Callable[[], object]) -> float:
+    """Return what one of :data:`SAMPLE` takes, from what Python allocates meanwhile."""
+    tracemalloc.start()
+    try:
+        filled = fill_sample()
+        held, _ = tracemalloc.get_traced_memory()
+        del filled
+    finally:
+        tracemalloc.stop()
+    return held / SAMPLE
+
+
+def _fill_sessions() -> Sessions:
+    """Sessions that began late: their windows are as large as any."""
+    sessions = Sessions(2 * SAMPLE)
+    for number in range(1, SAMPLE + 1):
+        sessions.mark(number * _SPREAD % (1 << 64), WINDOW)
+    return sessions
+
+
+def _fill_tokens() -> TokenCache:
+    """Players' tokens, each with its own names, as claims are read."""
+    cache, writes = TokenCache(2 * SAMPLE), frozenset(Lane)
+    for number in range(SAMPLE):
+        principal = Principal(
+            kind=Kind.PLAYER,
+            subject=f"player-{number}",
+            client_id=f"app-{number % 9}",
+            session=str(uuid.UUID(int=number)),
+            brand=f"brand-{number % 9}",
+            jurisdiction=f"M{number % 9}",
+            writes=writes,
+            expires_unix_s=number + 10**9,
+        )
+        verified = Verified(principal, _ISSUER, 1, number + 10**18, number + 10**18)
+        cache.keep(number.to_bytes(32, "big"), verified)
+    return cache
+
+
 def table(costs: dict[str, float]) -> str:
     """Write the costs as a Markdown table."""
     rows = [f"| {name} | {cost:,.0f} |" for name, cost in costs.items()]
@@ -321,7 +381,7 @@ def replace_table(document: str, fresh: str) -> str:
         raise ValueError(f"no line {MARKER}")
     rest = after.lstrip("\n").splitlines(keepends=True)
     behind = list(itertools.dropwhile(lambda line: line.startswith("|"), rest))
-    return f"{before}{marker}\n{fresh}\n{''.join(behind)}"
+    return f"{before}{marker}\n{fresh}\n\n{''.join(behind).lstrip()}"
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -333,7 +393,7 @@ def main(arguments: Sequence[str]) -> int:
         bench = prepare(Path(directory))
     fill(bench)
     fresh = table(measure(stages(bench)))
-    sys.stdout.write(fresh + "\n")
+    sys.stdout.write("\n".join([fresh, "", *sizes()]) + "\n")
     if parsed.readme is not None:
         parsed.readme.write_text(replace_table(parsed.readme.read_text(), fresh))
     return 0

@@ -37,8 +37,8 @@ class _Gist(msgspec.Struct, frozen=True):
 _GIST: Final = msgspec.json.Decoder(_Gist)
 
 
-def cat(url: str, topic: str, out: TextIO, *, as_json: bool) -> None:
-    """Print what *topic* holds now.
+def cat(url: str, topic: str, out: TextIO, *, as_json: bool) -> int:
+    """Print what *topic* holds now; return how many records that is.
 
     Raises:
         OriginError: No origin is described, it cannot be read, or there is none yet.
@@ -46,10 +46,14 @@ def cat(url: str, topic: str, out: TextIO, *, as_json: bool) -> None:
     """
     written = _as_json if as_json else _for_people
     reader = open_reader(url)
+    records = 0
     try:
-        out.writelines(written(record) + "\n" for record in reader.subscribe(topic, {}))
+        for record in reader.subscribe(topic, {}):
+            out.write(written(record) + "\n")
+            records += 1
     finally:
         reader.close()
+    return records
 
 
 def _as_json(record: Record) -> str:

@@ -10,9 +10,14 @@ to its partitions, all are written, then all are synced: as many syncs as partit
 about 0.25 ms each. Topics have a lock each, so one that hangs in a sync hinders no other. The
 layout is described in :mod:`origin_client.log_layout`, what happens after a failure in
 :mod:`origin_client.log_partition`.
+
+The name of the lock file is looked up before each batch (2 µs). Once it leads elsewhere, the
+directory was removed, moved, or taken by another writer: that batch fails, the directory is taken
+anew, and every partition goes on in what is there.
 """
 
 import contextlib
+import errno
 import fcntl
 import os
 import threading
@@ -24,16 +29,29 @@ from typing import Final
 import msgspec
 
 from origin_client import log_layout
-from origin_client.log_partition import Disk, Partition
+from origin_client.log_partition import Disk, Partition, identity
 from origin_client.log_reader import LogReader
 from origin_client.murmur2 import partition
-from origin_client.origin import OriginError, OriginUnavailable, Outgoing, Record, Refusal
+from origin_client.origin import (
+    OriginError,
+    OriginLocked,
+    OriginUnavailable,
+    Outgoing,
+    Record,
+    Refusal,
+)
 
 PARTITIONS: Final = 4  # of a new log: enough to show order per key and none across
 FILE_BYTES_MAX: Final = 64 << 20  # what a reader must look through to find an offset: 0.2 s
 _SYSTEM_DISK: Final = Disk()
-# Whether bytes are one JSON object costs 1 µs this way, 4 µs when values are made of it.
-_OBJECT: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+class _Object(msgspec.Struct):
+    """Any JSON object: without fields, so that its members are checked and skipped."""
+
+
+# Whether bytes are one JSON object costs 0.8 µs this way, 4 µs when values are made of it.
+_OBJECT: Final = msgspec.json.Decoder(_Object)
 
 
 class _Topic:
@@ -42,6 +60,7 @@ class _Topic:
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.partitions: dict[int, Partition] = {}
+        self.taking = 0  # the taking of the directory under which the partitions were opened
 
 
 class LogOrigin:
@@ -54,8 +73,8 @@ class LogOrigin:
         disk: The disk.
 
     Raises:
-        OriginError: It cannot be written, another process writes it, or it was made with
-            another number of partitions.
+        OriginLocked: Another process writes it.
+        OriginError: It cannot be written, or was made with another number of partitions.
     """
 
     def __init__(
@@ -76,6 +95,11 @@ class LogOrigin:
         except BaseException:
             os.close(self._lock_fd)
             raise
+        self._lock = identity(self._lock_fd)
+        self._taking = 0
+        self._retaking = (
+            threading.Lock()
+        )  # over the lock's descriptor and the number of takings
         self._guard = threading.Lock()  # over what follows
         self._topics: defaultdict[str, _Topic] = defaultdict(_Topic)
         self._ailments: dict[str, str] = {}
@@ -88,7 +112,7 @@ class LogOrigin:
         Refused is what is not one JSON object on one line, under a key of UTF-8.
 
         Raises:
-            OriginUnavailable: The disk failed, or the origin was closed meanwhile.
+            OriginUnavailable: The disk failed, the directory was moved, or the origin was closed meanwhile.
             OriginError: *topic* is not a name a topic can have.
         """
         refusals: list[Refusal] = []
@@ -100,6 +124,7 @@ class LogOrigin:
                 batches[partition(record.key, self._partitions)].append(record)
         with self._open_topic(topic) as open_topic, open_topic.lock:
             try:
+                self._check_place(open_topic)
                 self._write(topic, open_topic, batches)
             except OSError as error:
                 self._ailments[topic] = f"{topic}: {error}"
@@ -143,6 +168,39 @@ class LogOrigin:
             with self._guard:
                 self._publishing -= 1
                 self._release_if_over()
+
+    def _check_place(self, open_topic: _Topic) -> None:
+        """See that the directory is the one that was locked.
+
+        Raises:
+            OSError: It is not; it is taken now if it can be, so that the next try may work.
+        """
+        lock_path = self._root / log_layout.LOCK_FILE
+        if identity(lock_path) != self._lock:
+            with self._retaking:
+                if identity(lock_path) != self._lock:
+                    self._retake()
+            raise FileNotFoundError(
+                errno.ENOENT, "the log was removed or moved", str(self._root)
+            )
+        if open_topic.taking != self._taking:
+            for each in open_topic.partitions.values():
+                each.leave()
+            open_topic.taking = self._taking
+
+    def _retake(self) -> None:
+        try:
+            lock_fd = _lock(self._root)
+            try:
+                _settle(self._root, self._partitions)
+            except BaseException:
+                os.close(lock_fd)
+                raise
+        except OriginError as error:  # which would tell the caller that the topic is at fault
+            raise OSError(str(error)) from error
+        os.close(self._lock_fd)
+        self._taking += 1
+        self._lock_fd, self._lock = lock_fd, identity(lock_fd)
 
     def _write(
         self, topic: str, open_topic: _Topic, batches: Mapping[int, Sequence[Outgoing]]
@@ -211,9 +269,14 @@ def _lock(root: Path) -> int:
         raise OriginError(f"cannot write a log at {root}: {error}") from error
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(fd)
+        raise OriginLocked(
+            f"another process writes the log at {root}: stop it first"
+        ) from error
     except OSError as error:
         os.close(fd)
-        raise OriginError(f"another process writes the log at {root}") from error
+        raise OriginError(f"cannot lock the log at {root}: {error}") from error
     return fd
 
 

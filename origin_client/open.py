@@ -33,6 +33,7 @@ def open_origin(url: str, options: Options) -> Origin:
             ``file_bytes_max``.
 
     Raises:
+        OriginLocked: Another process publishes to it.
         OriginError: No origin is described, or it cannot be opened.
     """
     path = _log_path(url)

@@ -14,6 +14,10 @@ class OriginError(Exception):
     """The URL or the options do not describe an origin; the message says what to change."""
 
 
+class OriginLocked(OriginError):  # noqa: N818  # an expected state, as its neighbours
+    """The origin is described well, and another process has it: stop that one first."""
+
+
 class Outgoing(msgspec.Struct, frozen=True, gc=False):
     """One record to publish.
 

@@ -61,6 +61,11 @@ class Call:
     path: Path
 
 
+def unreadable(code: int, path: Path) -> "Callable[[int, Call], OSError | None]":
+    """Plan that no read of *path* works."""
+    return lambda _index, call: OSError(code, "planned") if call == Call("read", path) else None
+
+
 class FakeDisk(Disk):
     """A file system in memory.
 
@@ -126,6 +131,19 @@ class FakeDisk(Disk):
         node = Node()
         self._name(path, node)
         return FakeOutput(self, path, node)
+
+    @override
+    def overwrite(self, path: Path, offset: int, content: bytes) -> None:
+        """Replace bytes; a failure tears them, and hides that until the next crash."""
+        node = self._node(path)
+        error = self.called("overwrite", path)
+        assert offset + len(content) <= len(node.cached), "it would need room"
+        node.cached[offset : offset + len(content)] = content
+        if error is not None:
+            torn = content[: len(content) * 2 // 3]
+            node.durable[offset : offset + len(torn)] = torn
+            raise error
+        node.durable[offset : offset + len(content)] = content
 
     @override
     def rename(self, source: Path, target: Path) -> None:

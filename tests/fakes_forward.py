@@ -1,4 +1,4 @@
-"""What a forwarder stands between: a lane, an origin and a grave that notice its mistakes.
+"""What a forwarder stands between: a lane, an origin and dead letters that notice its mistakes.
 
 The lane fails the test when its cursor passes a record that is neither at the origin nor
 buried; the origin when it is used by two at once, for nothing, or out of order.
@@ -82,6 +82,7 @@ class RecordingOrigin:
         poison: Numbers it will never take.
         is_strict: A batch is written up to its first poison only; that and all behind it are
             refused, as a broker does that stops at the first failure.
+        is_backwards: The last refusal is told first.
         batches: The numbers of every batch, as sent.
         log: Every record written, in that order, duplicates too.
         before_publish: Called first; may wait, or raise.
@@ -90,6 +91,7 @@ class RecordingOrigin:
     script: list[Outcome] = field(default_factory=list[Outcome])
     poison: frozenset[int] = frozenset()
     is_strict: bool = False
+    is_backwards: bool = False
     batches: list[list[int]] = field(default_factory=list[list[int]])
     log: list[tuple[int, Outgoing]] = field(default_factory=list[tuple[int, Outgoing]])
     before_publish: Callable[[], None] = lambda: None
@@ -128,7 +130,8 @@ class RecordingOrigin:
         ]
         if outcome is not Outcome.TAKEN:
             raise OriginUnavailable(outcome.name.lower())
-        return [Refusal(place, f"poison among {len(numbers)}") for place in refused]
+        told = reversed(refused) if self.is_backwards else refused
+        return [Refusal(place, f"poison among {len(numbers)}") for place in told]
 
     def health(self) -> str | None:
         """Never ill by itself."""
@@ -155,7 +158,7 @@ class RecordingOrigin:
 
 
 @dataclass
-class MemoryGrave:
+class MemoryDeadLetters:
     """Keeps letters; fails as often as told first."""
 
     failures: int = 0
@@ -187,26 +190,31 @@ class MemoryLane:
     Attributes:
         frames: What was accepted.
         origin: Where its records must be before the cursor passes them,
-        grave: or here.
+        dead_letters: or here.
         frames_max: Of one chunk.
         faults: Raised by the next reads; ``None``: that read finds nothing.
         cursor: What was acknowledged.
+        on_nothing: Called when a wait is about to find nothing.
         passed: Set once the cursor has moved.
     """
 
     frames: list[Stored | Quarantined]
     origin: RecordingOrigin
-    grave: MemoryGrave
+    dead_letters: MemoryDeadLetters
     frames_max: int = BATCH_RECORDS_MAX
     faults: list[Exception | None] = field(default_factory=list[Exception | None])
     cursor: Position = START
+    on_nothing: Callable[[], None] = lambda: None
     passed: threading.Event = field(default_factory=threading.Event)
 
     def wait(self, at: Position, timeout_s: float) -> bool:
         """Look; wait a little when there is nothing and the caller would."""
         if at.offset >= len(self.frames) and timeout_s > 0:
             threading.Event().wait(0.001)
-        return at.offset < len(self.frames)
+        is_readable = at.offset < len(self.frames)
+        if not is_readable:
+            self.on_nothing()
+        return is_readable
 
     def read(self, at: Position, *, bytes_max: int, records_max: int) -> Chunk:
         """Give what is there."""
@@ -222,13 +230,13 @@ class MemoryLane:
     def acknowledge(self, after: Position) -> None:
         """Move the cursor, if nothing is lost by that."""
         demand(after > self.cursor, "a cursor that goes on")
-        safe = {number for number, _ in self.origin.log} | set(self.grave.numbers())
+        safe = {number for number, _ in self.origin.log} | set(self.dead_letters.numbers())
         for place in range(self.cursor.offset, after.offset):
             frame = self.frames[place]
             if isinstance(frame, Stored):
                 demand(frame.edgeseq in safe, "a cursor behind what is delivered or dead")
             else:
-                demand(place in self.grave.places(), "a cursor behind what is buried")
+                demand(place in self.dead_letters.places(), "a cursor behind what is buried")
         self.cursor = after
         self.passed.set()
 
@@ -244,7 +252,7 @@ class World:
 
     frames: list[Stored | Quarantined]
     origin: RecordingOrigin = field(default_factory=RecordingOrigin)
-    grave: MemoryGrave = field(default_factory=MemoryGrave)
+    dead_letters: MemoryDeadLetters = field(default_factory=MemoryDeadLetters)
     clock: FakeClock = field(default_factory=FakeClock)
     pauses_s: list[float] = field(default_factory=list[float])
     on_pause: Callable[[], None] = lambda: None
@@ -252,7 +260,7 @@ class World:
     record_bytes_max: int = 1_000_000
 
     def __post_init__(self) -> None:
-        self.lane = MemoryLane(self.frames, self.origin, self.grave)
+        self.lane = MemoryLane(self.frames, self.origin, self.dead_letters)
         self.forwarder = self.new_forwarder()
 
     def new_forwarder(self) -> Forwarder:
@@ -261,7 +269,7 @@ class World:
             LANE,
             self.lane,
             self.origin,
-            self.grave,
+            self.dead_letters,
             Timing(self.clock, random.Random(self.seed), self._pause),  # noqa: S311  # a seed replays
             record_bytes_max=self.record_bytes_max,
         )

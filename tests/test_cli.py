@@ -24,6 +24,7 @@ from origin_client.open import open_origin
 from origin_client.origin import Outgoing
 from tests.fakes import JWKS
 
+SID = "0198c0de-2222-7222-8222-000000000001"
 PROBED = b'{"ready":%s,"probes":{"keys":"ok","spool":"full"}}'
 
 
@@ -161,7 +162,7 @@ def test_a_minted_token_is_verified_by_the_printed_key_set(
 ) -> None:
     key = str(tmp_path / "key.pem")
     mint = ["token", "mint", "--key", key, "--iss", "i", "--aud", "a", "--sub", "p-0001"]
-    player = ["--sid", "s", "--brand", "aurora", "--jurisdiction", "GB", "--ttl", "60"]
+    player = ["--sid", SID, "--brand", "aurora", "--jurisdiction", "GB", "--ttl", "60"]
 
     assert run([*mint, "--scope", "events:write", *player], {}) == 0
     minted = capsys.readouterr()
@@ -174,11 +175,43 @@ def test_a_minted_token_is_verified_by_the_printed_key_set(
     claims = jwt.decode(minted.out.strip(), jwk, algorithms=["EdDSA"], audience="a")
     assert {name: claims[name] for name in ("sub", "sid", "brand", "jurisdiction")} == {
         "sub": "p-0001",
-        "sid": "s",
+        "sid": SID,
         "brand": "aurora",
         "jurisdiction": "GB",
     }
     assert claims["exp"] - claims["iat"] == 60
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        pytest.param({"--sid": "s"}, "--sid must be a UUID", id="no UUID"),
+        pytest.param({"--sid": SID + "0"}, "--sid must be a UUID", id="too long"),
+        pytest.param({"--ttl": "0"}, "--ttl must be at least 1 s", id="over at once"),
+        pytest.param({"--scope": "events:read"}, "'events:read'", id="no such scope"),
+        pytest.param({"--scope": "stream:read facts:bets"}, "'facts:bets'", id="no such lane"),
+        pytest.param({"--scope": ""}, "--scope", id="no scope"),
+    ],
+)
+def test_a_token_that_no_gateway_would_take_is_not_minted(
+    tmp_path: Path, wrong: dict[str, str], named: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    key = str(tmp_path / "key.pem")
+    options = {
+        "--key": key,
+        "--iss": "i",
+        "--aud": "a",
+        "--sub": "p-0001",
+        "--scope": "facts:bet",
+    }
+    arguments = [word for option in (options | wrong).items() for word in option]
+
+    assert run(["token", "mint", *arguments], {}) == 2
+
+    printed = capsys.readouterr()
+    assert (printed.out, printed.err.count("\n")) == ("", 1)
+    assert named in printed.err
+    assert not Path(key).exists()
 
 
 def test_a_key_that_is_none_ends_with_78(
@@ -292,6 +325,18 @@ def test_origin_cat_prints_what_was_published(
         "player-0001",
         {"id": "1"},
     )
+
+
+def test_a_topic_nobody_wrote_to_is_said_to_be_empty(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    open_origin(f"log:{tmp_path}", {}).close()
+
+    assert run(["origin", "cat", f"log:{tmp_path}", "--topic", "edge.bte.v1"], {}) == 0
+
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err == "edge: nothing was ever written to edge.bte.v1\n"
 
 
 def test_an_origin_that_is_none_ends_with_1(

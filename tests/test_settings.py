@@ -167,7 +167,10 @@ def test_text_that_looks_like_a_list_but_is_none_stays_text(tmp_path: Path) -> N
         pytest.param("part = 1", {}, "part: must be a table", id="scalar for a table"),
         pytest.param("[part]\ntext = 1", {}, "part.text: Expected str, got int", id="type"),
         pytest.param(
-            '[part]\nroom = "4 gb"', {}, "part.room: Expected int, got str", id="wrong unit"
+            '[part]\nroom = "4 gb"',
+            {},
+            "part.room: use bytes, or KiB, MiB, GiB",
+            id="wrong unit",
         ),
         pytest.param(
             '[part.quota]\nburst = "1"',

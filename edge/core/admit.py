@@ -6,7 +6,7 @@ that can change between two tries. There is no ``await`` here, so no two request
 no stage needs a lock.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -96,6 +96,7 @@ def greet(authorization: Sequence[bytes], house: House, now: Instant) -> Princip
     """Tell who speaks from a request's head alone: nothing more is read from a stranger.
 
     Raises:
+        UnknownKey: TOKEN_INVALID that newer keys might turn into a yes.
         Reject: TOKEN_MISSING, TOKEN_INVALID, TOKEN_EXPIRED, KEYS_UNAVAILABLE.
     """
     return authenticate(authorization, house.gate, now)
@@ -108,16 +109,34 @@ def admit(request: RawRequest, house: House, now: Instant) -> list[Verdict]:
     body.
 
     Raises:
+        UnknownKey: As :func:`greet`.
         Reject: As :func:`greet`; SCOPE_MISSING where the token may write nothing at all;
             BODY_MALFORMED, BATCH_TOO_LARGE, UNSUPPORTED_MEDIA_TYPE.
-        Interrupted: A stage has a bug.
+        Interrupted: As :func:`admit_events`.
     """
     principal = greet(request.authorization, house, now)
     authorise_request(principal)
-    arrivals = decode(request.body, request.shape)
+    return admit_events(decode(request.body, request.shape), principal, house, now)
+
+
+def admit_events(
+    arrivals: Iterable[Event | Unread], principal: Principal, house: House, now: Instant
+) -> list[Verdict]:
+    """Walk what was decoded through the rest of the house: one verdict per event, in order.
+
+    Args:
+        arrivals: From :func:`edge.core.decode.decode`, whatever door they came by.
+        principal: Who sent them, authenticated, and let in by :func:`authorise_request`.
+        house: The stages.
+        now: When they were complete.
+
+    Raises:
+        Interrupted: A stage has a bug.
+    """
     verdicts: list[Verdict] = []
     try:
-        verdicts.extend(_verdict(arrival, principal, house, now) for arrival in arrivals)
+        for arrival in arrivals:
+            verdicts.append(_verdict(arrival, principal, house, now))  # noqa: PERF401  # a bug must leave those before it
     except Exception as bug:
         raise Interrupted(verdicts) from bug
     return verdicts
@@ -158,7 +177,7 @@ def _admit_event(
     if isinstance(known, Duplicate):
         return Outcome.DUPLICATE, known.commit
     house.quotas.charge(principal, brand, event.spec.authority, now)
-    flags = filter(None, (known.value, check_clock(event, house.clock_rules, now)))
+    flags = filter(None, (known, check_clock(event, house.clock_rules, now)))
     record = house.sealer.seal(event, principal, footprint, data, flags, now)
     commit = house.spool.append(event.spec.lane, record)
     house.recall.remember(event.spec.lane, footprint, record.accepted_ms, commit)

@@ -1,6 +1,7 @@
 """The CloudEvents attributes of an event: how each is written, and who must state which.
 
-The patterns serve twice: here, and in the JSON schemas that ``GET /v1/catalogue`` serves.
+The patterns serve thrice: here, in the JSON schemas that ``GET /v1/catalogue`` serves, and for
+the claims of a token that an event is held to.
 """
 
 import re
@@ -19,7 +20,7 @@ SOURCE_CHARS_MAX: Final = 256  # design.md §4
 TRACESTATE_CHARS_MAX: Final = 512  # W3C Trace Context §3.3.1.1: propagate at least so many
 SEQ_MAX: Final = 2**31 - 1  # a CloudEvents Integer is a signed 32-bit one
 
-_UUID: Final = "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
+UUID_PATTERN: Final = "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
 # Source: RFC 3986 appendix A, runs of plain characters unrolled around the escapes so that
 # no input makes it backtrack: scheme or a first segment without colon, authority or a path
 # that does not begin with "//", path, query, fragment.
@@ -37,11 +38,11 @@ _SOURCE: Final = (
 
 PATTERNS: Final[Mapping[str, str]] = MappingProxyType(
     {
-        "id": _UUID,
+        "id": UUID_PATTERN,
         "source": _SOURCE,
         "time": rfc3339.PATTERN,
         "subject": "^[A-Za-z0-9_-]{4,64}$",
-        "session": _UUID,
+        "session": UUID_PATTERN,
         "brand": "^[a-z0-9-]{2,32}$",
         "jurisdiction": "^[A-Z]{2}(-[A-Z0-9]{2,8})?$",
     }

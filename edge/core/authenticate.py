@@ -200,14 +200,15 @@ def authenticate(authorization: Sequence[bytes], gate: Gate, now: Instant) -> Pr
 def _bearer(authorization: Sequence[bytes]) -> bytes:
     """Take the token from the header.
 
-    Source: RFC 6750 §2.1; RFC 9110 §11.1 (the scheme's case does not matter).
+    Source: RFC 6750 §2.1; RFC 9110 §11.1 (the scheme's case does not matter), §5.5 (blanks
+    behind a field's value are none of it; httptools leaves them).
     """
     if not authorization:
         raise Reject(Reason.TOKEN_MISSING)
     if len(authorization) > 1:
         raise Reject(Reason.TOKEN_INVALID, "more than one Authorization header")
     scheme, _, rest = authorization[0].partition(b" ")
-    token = rest.lstrip(b" ")
+    token = rest.lstrip(b" ").rstrip(b" \t")
     if scheme.lower() != b"bearer" or not token:
         raise Reject(Reason.TOKEN_MISSING)
     if len(token) > TOKEN_BYTES_MAX:

@@ -14,6 +14,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from edge.core.attributes import PATTERNS
 from edge.core.lane import Lane
 from edge.core.principal import Kind, Principal
 from edge.core.reject import Reason, Reject
@@ -22,7 +23,7 @@ from edge.core.unambiguous import Ambiguous, json_object
 UNIX_S_MAX: Final = 253_402_300_799
 """9999-12-31T23:59:59Z, the last second that RFC 3339 can write."""
 
-_PLAYER_ID: Final = re.compile(r"[A-Za-z0-9_-]{4,64}")
+_PLAYER_ID: Final = re.compile(PATTERNS["subject"])
 """What an event's ``subject`` may be: a player of another name could send no event."""
 
 _WRITE: Final = "events:write"
@@ -31,6 +32,12 @@ _FACTS: Final = "facts:"
 _LANES_BY_SCOPE: Final[Mapping[str, Lane]] = {_FACTS + lane.value: lane for lane in Lane}
 _ALL_LANES: Final = frozenset(Lane)
 
+
+def _all_of(attribute: str) -> str:
+    """Write an attribute's pattern for a search, whose ``$`` would let a line break follow."""
+    return rf"\A{PATTERNS[attribute].removeprefix('^').removesuffix('$')}\Z"
+
+
 _UnixS = Annotated[int, Meta(ge=0, le=UNIX_S_MAX)]
 _Name = Annotated[
     str,
@@ -38,9 +45,9 @@ _Name = Annotated[
     # which cannot be written as UTF-8 again.
     Meta(min_length=1, max_length=128, pattern=r"\A[^\x00-\x1f\x7f\ud800-\udfff]*\Z"),
 ]
-_Uuid = Annotated[str, Meta(pattern=r"(?i)\A[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")]
-_Brand = Annotated[str, Meta(pattern=r"\A[a-z0-9-]{2,32}\Z")]
-_Jurisdiction = Annotated[str, Meta(pattern=r"\A[A-Z]{2}(-[A-Z0-9]{2,8})?\Z")]
+_Session = Annotated[str, Meta(pattern="(?i)" + _all_of("session"))]
+_Brand = Annotated[str, Meta(pattern=_all_of("brand"))]
+_Jurisdiction = Annotated[str, Meta(pattern=_all_of("jurisdiction"))]
 
 
 class Claims(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,7 +82,7 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True):
     jti: _Name
     client_id: _Name
     scope: str = ""
-    sid: _Uuid = ""
+    sid: _Session = ""
     brand: _Brand = ""
     jurisdiction: _Jurisdiction = ""
     brands: frozenset[_Brand] | UnsetType = UNSET

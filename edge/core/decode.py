@@ -44,6 +44,7 @@ _RULES: Final = {
     for type_, wire_type in WIRE_TYPES.items()
 }
 _SPLITTER: Final = msgspec.json.Decoder(list[msgspec.Raw])
+_STRIPPER: Final = msgspec.json.Decoder(msgspec.Raw)
 _DECODER: Final = msgspec.json.Decoder(_ANY_WIRE_TYPE)
 # What msgspec raises for input: its own error, and two that are not. Source: threats.md B12.
 _UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
@@ -91,13 +92,13 @@ def decode(body: bytes, shape: Shape) -> list[Event | Unread]:
 
 def _split(body: bytes, shape: Shape) -> list[msgspec.Raw]:
     opening = body.lstrip(_WHITESPACE)[:1]
-    if opening == b"{" and shape is not Shape.ARRAY:
-        return [msgspec.Raw(body)]
-    if opening == b"[" and shape is not Shape.OBJECT:
-        try:
+    try:
+        if opening == b"{" and shape is not Shape.ARRAY:
+            return [_STRIPPER.decode(body)]
+        if opening == b"[" and shape is not Shape.OBJECT:
             return _SPLITTER.decode(body)
-        except _UNREADABLE as error:
-            raise Reject(Reason.BODY_MALFORMED, str(error)) from error
+    except _UNREADABLE as error:
+        raise Reject(Reason.BODY_MALFORMED, str(error)) from error
     if opening in (b"{", b"["):
         raise Reject(Reason.UNSUPPORTED_MEDIA_TYPE, f"{opening!r} is not {shape.name}")
     raise Reject(Reason.BODY_MALFORMED, "neither object nor array")
@@ -137,7 +138,7 @@ def _read_untyped(event: msgspec.Raw, size_bytes: int) -> Event | Unread:
     """
     document = _parse(bytes(event))
     if document is None:
-        reject = Reject(Reason.SCHEMA_VIOLATION, "not an object", pointer="")
+        reject = Reject(Reason.SCHEMA_VIOLATION, "no object, or too deep", pointer="")
         return Unread(reject, None, None)
     stated = {name: member for name, member in document.items() if member is not None}
     type_ = stated.get("type")
@@ -151,6 +152,9 @@ def _read_untyped(event: msgspec.Raw, size_bytes: int) -> Event | Unread:
 def _parse(event: bytes) -> dict[str, object] | None:
     """Check the grammar of every byte; return the object, ``None`` if it is something else.
 
+    Or if it is too deep to be read: splitting it took a little less of the stack, so that where
+    it ends is known, and its neighbours need not suffer.
+
     The standard library's parser, since msgspec takes a number too large for a double for bad
     grammar, and it is only one event's bad value. In turn it lets through what the encoder
     then refuses: halves of surrogate pairs.
@@ -161,8 +165,10 @@ def _parse(event: bytes) -> dict[str, object] | None:
     try:
         document: object = _PARSER.decode(event.decode())
         msgspec.json.encode(document)
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise Reject(Reason.BODY_MALFORMED, str(error)) from error
+    except RecursionError:
+        return None
     return cast("dict[str, object]", document) if isinstance(document, dict) else None
 
 
@@ -197,8 +203,5 @@ def _int(digits: str) -> int | float:
     return int(digits) if len(digits) <= _INT_CHARS_MAX else math.inf
 
 
-def _refuse_constant(name: str) -> object:
-    raise ValueError(name)  # NaN and the infinities, which the parser else takes
-
-
-_PARSER: Final = json.JSONDecoder(parse_int=_int, parse_constant=_refuse_constant)
+# It would take NaN and the infinities too, but splitting refuses them.
+_PARSER: Final = json.JSONDecoder(parse_int=_int)

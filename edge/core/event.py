@@ -1,6 +1,6 @@
 """One event after it was read: its attributes, its payload, and what its type promises."""
 
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import msgspec
 
@@ -15,12 +15,16 @@ PayloadClass: TypeAlias = type[Payload]
 """Named here because :class:`Spec` has a member called ``type``."""
 
 
+KEY_ATTRIBUTES: Final = frozenset({"session", "subject"})
+"""Fields of business keys that are attributes of the event; all others stand in ``data``."""
+
+
 class BusinessKey(msgspec.Struct, frozen=True):
     """What makes two messages the same transaction.
 
     Attributes:
-        fields: Members of ``data``, or the attributes ``session`` and ``subject``; the first
-            is the one a conflict points at.
+        fields: Members of ``data``, or of :data:`KEY_ATTRIBUTES`; the first is the one a
+            conflict points at.
         ignoring: Members of ``data`` that the digest compared under this key leaves out.
     """
 

@@ -21,7 +21,7 @@ from typing import Final
 
 import msgspec
 
-from edge.core.event import BusinessKey, Event
+from edge.core.event import KEY_ATTRIBUTES, BusinessKey, Event
 from edge.core.principal import Kind, Principal
 from edge.core.record import Footprint
 
@@ -29,7 +29,6 @@ SECRET_BYTES_MIN: Final = 16  # 128 bits: not to be guessed
 SECRET_BYTES_MAX: Final = blake2b.MAX_KEY_SIZE
 
 _HASH_BYTES: Final = 8  # a word of recall's table, and of a record on disk
-_ATTRIBUTES: Final = frozenset({"session", "subject"})  # key fields outside of ``data``
 _MEMBERS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ENCODER: Final = msgspec.json.Encoder()
 
@@ -115,7 +114,7 @@ def _key_text(event: Event, owner: str, key: BusinessKey) -> bytes:
     """Join a business key's parts, with the fields' names: two keys of a type never meet."""
     text = f"{event.spec.type}\x1f{owner}"
     for field in key.fields:
-        holder = event.wire if field in _ATTRIBUTES else event.wire.data
+        holder = event.wire if field in KEY_ATTRIBUTES else event.wire.data
         text += f"\x1f{field}\x1f{getattr(holder, field)}"
     return text.encode()
 

@@ -31,7 +31,7 @@ from typing import Final
 
 import msgspec
 
-from edge.core.event import Event
+from edge.core.event import KEY_ATTRIBUTES, Event
 from edge.core.instant import NS_PER_MS, Instant
 from edge.core.lane import Lane
 from edge.core.recall_table import RecallTable
@@ -40,7 +40,6 @@ from edge.core.reject import Reason, Reject
 from edge.core.session_window import Sessions, Standing
 
 _MS_PER_S: Final = 1000
-_ATTRIBUTES: Final = frozenset({"session", "subject"})  # key fields outside of ``data``
 
 
 class Duplicate(msgspec.Struct, frozen=True, gc=False):
@@ -134,11 +133,12 @@ class Recall:
             commit: Shares its outcome with the event, at :meth:`settle`.
         """
         memory = self._lanes[lane]
+        memory.add(footprint, accepted_ms)
+        # Only now: a commit that is open has entries, or it would have no last one.
         open_commits = memory.open_commits
         if not open_commits or open_commits[-1].commit is not commit:
             open_commits.append(_OpenCommit(commit))
         opened = open_commits[-1]
-        memory.add(footprint, accepted_ms)
         opened.last = memory.table.last
         if footprint.seq:
             self._mark_pending(opened, footprint)
@@ -147,12 +147,16 @@ class Recall:
         """Make all that is pending in *commit* durable, or forget that it was here.
 
         Args:
-            commit: The oldest of its lane that is not settled.
+            commit: The oldest of its lane that is not settled. One for which nothing was
+                remembered, because a bug came between spool and memory, changes nothing.
             held: Whether its sync succeeded.
         """
         memory = self._lanes[commit.lane]
-        settled = memory.open_commits.popleft()
-        assert settled.commit is commit
+        open_commits = memory.open_commits
+        if not open_commits or open_commits[0].commit is not commit:
+            assert all(opened.commit is not commit for opened in open_commits)
+            return
+        settled = open_commits.popleft()
         if not held:
             memory.table.strike(memory.settled + 1, settled.last)
         memory.settled = settled.last
@@ -273,4 +277,4 @@ def _pointer(field: str) -> str:
 
     Source: RFC 6901; no field's name needs escaping.
     """
-    return f"/{field}" if field in _ATTRIBUTES else f"/data/{field}"
+    return f"/{field}" if field in KEY_ATTRIBUTES else f"/data/{field}"

@@ -6,7 +6,7 @@ The index is open addressing with linear probing in u64 cells, two to four for e
 most half of them are taken. A cell holds in its low bits where the entry lies, and above them
 the bits of the key that did not choose the slot: slot and cell together are the whole key, and
 a search ends, mostly at its first or second cell, without reading anything else. Digests and
-times lie in two arrays that only grow. That is 33 bytes an entry at the default size
+times lie in two columns beside it. That is 33 bytes an entry at the default size
 (8 + 8 + 8 x 2^20 / 500,000), where a dict takes about 139. A key that was pushed on by others
 may be mistaken for one that belongs some slots further: one chance in 2^45 for each cell looked
 at, and that both meet in one place is one in 2^20.
@@ -14,23 +14,25 @@ at, and that both meet in one place is one in 2^20.
 There are two such *generations* of half the entries each. When the young one is full it becomes
 the old one, and what was old is dropped whole: one step of constant length evicts the oldest,
 nothing is ever moved or rehashed, and between a half and all of the bound is remembered. The
-first millisecond that is still remembered whole is the *floor*.
+first millisecond that is still remembered whole is the *floor*. The memory of what was dropped
+serves the next young one: once a table stands, nothing in it can fail for want of memory.
 
 Entries are numbered as they come, from 1, across generations. Whoever keeps the number up to
 which all is durable knows which entries are not, without a mark on each; and a failed commit is
 undone by striking out a range of numbers: a struck entry was accepted at 0, before all time.
 
-The index is a private anonymous mapping, which the system fills page by page as it is touched:
-an idle lane costs nothing, whatever its bound.
+A generation is a private anonymous mapping, which the system fills page by page as it is
+touched, and takes back at once when told that nobody needs its pages: an idle lane costs
+nothing, whatever its bound.
 
-Source: Knuth, The Art of Computer Programming 3, §6.4, algorithm L.
+Source: Knuth, The Art of Computer Programming 3, §6.4, algorithm L; madvise(2), MADV_DONTNEED
+(on Linux, private anonymous pages read as zeros after it).
 """
 
 import mmap
-from array import array
 from typing import Final
 
-_CELL_BYTES: Final = 8  # u64
+_WORD_BYTES: Final = 8  # u64
 
 
 class RecallTable:
@@ -47,23 +49,23 @@ class RecallTable:
         self._half = max(entries_max // 2, 1)
         self._limit = 1 << self._half.bit_length()  # above every position
         self._mask = 2 * self._limit - 1
-        self._old = _Generation(0, slots=2 * self._limit)
-        self._young = _Generation(0, slots=2 * self._limit)
+        self._old = _Generation(slots=2 * self._limit, entries_max=self._half)
+        self._young = _Generation(slots=2 * self._limit, entries_max=self._half)
         self._generations = (self._young, self._old)
         self.floor_ms = 0
 
     def __len__(self) -> int:
         """Count the entries, those struck out included."""
-        return len(self._young) + len(self._old)
+        return self._young.size + self._old.size
 
     @property
     def last(self) -> int:
         """Number of the youngest entry; 0 before the first."""
-        return self._young.base + len(self._young)
+        return self._young.base + self._young.size
 
     @property
     def bytes_held(self) -> int:
-        """Bytes of arrays and indexes, touched or not."""
+        """Bytes of the indexes, touched or not, and of what is written beside them."""
         return self._young.bytes_held + self._old.bytes_held
 
     def find(self, key: int, since_ms: int) -> int:
@@ -99,19 +101,21 @@ class RecallTable:
             accepted_ms: Never less than in the call before; unix ms, at least 1.
         """
         generation = self._young
-        position = len(generation.digests)
-        if position > self._half:
+        if generation.size == self._half:
             self._evict()
             generation = self._young
-            position = 1
+        position = generation.size + 1
         limit, mask, cells = self._limit, self._mask, generation.cells
         slot = key & mask
         # A former entry of the same key gives its cell away, and so can no longer be found.
         while (cell := cells[slot]) and cell ^ key >= limit:
             slot = (slot + 1) & mask
+        generation.digests[position] = digest
+        generation.accepted_ms[position] = accepted_ms
+        # Last: words that do not fit above leave nothing that could be found.
         cells[slot] = key & -limit | position
-        generation.digests.append(digest)
-        generation.accepted_ms.append(accepted_ms)
+        generation.newest_ms = accepted_ms
+        generation.size = position
 
     def strike(self, first: int, last: int) -> None:
         """Forget the entries *first* to *last*, both included, as far as they are still here."""
@@ -119,11 +123,11 @@ class RecallTable:
             generation.strike(first - generation.base, last - generation.base)
 
     def _evict(self) -> None:
-        if len(self._old):
-            self.floor_ms = max(self.floor_ms, self._old.accepted_ms[-1] + 1)
-        self._old = self._young
-        self._young = _Generation(self.last, slots=2 * self._limit)
-        self._generations = (self._young, self._old)
+        if self._old.size:
+            self.floor_ms = self._old.newest_ms + 1
+        self._old.begin_anew(self.last)
+        self._generations = (self._old, self._young)
+        self._young, self._old = self._generations
 
 
 class _Generation:
@@ -131,29 +135,38 @@ class _Generation:
 
     Attributes:
         base: Number of an entry minus its position.
+        size: Position of the last entry.
+        newest_ms: When that one was accepted, struck out or not; unix ms.
         cells: The index.
         digests: By position.
-        accepted_ms: By position; unix ms.
+        accepted_ms: By position; unix ms, 0 for what was struck out.
     """
 
-    __slots__ = ("accepted_ms", "base", "cells", "digests")
+    __slots__ = ("_memory", "accepted_ms", "base", "cells", "digests", "newest_ms", "size")
 
-    def __init__(self, base: int, *, slots: int) -> None:
+    def __init__(self, *, slots: int, entries_max: int) -> None:
+        rows = entries_max + 1
         private = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
-        self.cells = memoryview(mmap.mmap(-1, slots * _CELL_BYTES, flags=private)).cast("Q")
-        self.digests = array("Q", [0])
-        self.accepted_ms = array("Q", [0])
-        self.base = base
-
-    def __len__(self) -> int:
-        return len(self.digests) - 1
+        self._memory = mmap.mmap(-1, (slots + 2 * rows) * _WORD_BYTES, flags=private)
+        words = memoryview(self._memory).cast("Q")
+        self.cells = words[:slots]
+        self.digests = words[slots : slots + rows]
+        self.accepted_ms = words[slots + rows :]
+        self.base = self.size = self.newest_ms = 0
 
     @property
     def bytes_held(self) -> int:
-        return self.cells.nbytes + 2 * len(self.digests) * self.digests.itemsize
+        return self.cells.nbytes + 2 * _WORD_BYTES * self.size
+
+    def begin_anew(self, base: int) -> None:
+        """Drop all entries, and give their memory back."""
+        self._memory.madvise(mmap.MADV_DONTNEED)
+        self.base = base
+        self.size = self.newest_ms = 0
 
     def strike(self, first: int, last: int) -> None:
         """Strike out the entries at *first* to *last*; positions outside are ignored."""
-        first, last = max(first, 1), min(last, len(self))
+        first, last = max(first, 1), min(last, self.size)
         if first <= last:
-            self.accepted_ms[first : last + 1] = array("Q", [0]) * (last - first + 1)
+            zeros = bytes((last - first + 1) * _WORD_BYTES)
+            self.accepted_ms[first : last + 1] = memoryview(zeros).cast("Q")

@@ -1,7 +1,7 @@
 """Why something is turned away: the complete list, as far as it is built.
 
-A :class:`Reject` is theirs and expected. :class:`Unavailable` is ours, or a neighbour's, and
-expected too. Anything else that escapes a stage is a bug.
+A :class:`Reject` is expected, whoever's fault it is: theirs, or (where the status is 503) ours
+or a neighbour's. Anything else that escapes a stage is a bug.
 """
 
 import enum

@@ -14,7 +14,8 @@ import msgspec
 
 from edge.core.attributes import PATTERNS, SEQ_MAX, SOURCE_CHARS_MAX, dataschema, required_of
 from edge.core.catalogue.registry import SPECS, WIRE_TYPES
-from edge.core.event import Spec
+from edge.core.event import BusinessKey, Spec
+from edge.core.lane import Authority
 
 Schema: TypeAlias = dict[str, Any]  # JSON, of any depth
 
@@ -86,10 +87,18 @@ def _whole_event(definition: Schema, spec: Spec) -> Schema:
     properties = definition["properties"] | _attributes(spec)
     return definition | {
         "title": spec.type,
-        "description": f"Lane `{spec.lane}`, {spec.authority}.",
+        "description": " ".join(
+            [f"Lane `{spec.lane}`, {spec.authority}.", *(_told(key, spec) for key in spec.keys)]
+        ),
         "properties": properties,
         "required": [name for name in properties if name in required],
     }
+
+
+def _told(key: BusinessKey, spec: Spec) -> str:
+    owner = "brand" if spec.authority is Authority.FACT else "player"
+    names = " and ".join(f"`{field}`" for field in key.fields)
+    return f"Two events of one {owner} with the same {names} are one transaction."
 
 
 def _attributes(spec: Spec) -> Schema:

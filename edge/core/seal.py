@@ -1,12 +1,14 @@
 """An accepted event and what the edge knows of it in; the record that goes to disk out."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 import msgspec
 
+from edge.core.attributes import dataschema
 from edge.core.event import Event, Spec
 from edge.core.instant import NS_PER_MS, Instant
 from edge.core.lane import Lane
@@ -19,6 +21,8 @@ _CANONICAL_CHARS: Final = len("2026-07-31T20:00:00.000Z")
 SECONDS_KEPT: Final = 1024
 """Formatted seconds remembered: the events of a busy node fall into few distinct seconds."""
 
+_EMPTY_SPOOL: Final[Mapping[Lane, int]] = MappingProxyType({})
+
 
 class Sealer:
     """Writes envelopes in this node's name.
@@ -30,12 +34,16 @@ class Sealer:
     Args:
         node: ``edgenode``.
         region: ``edgeregion``.
+        not_before_ms: By lane, the newest ``edgetime`` found on disk, unix ms: the wall clock
+            may have been stepped back between two starts as well. None found: left out.
     """
 
-    def __init__(self, node: str, region: str) -> None:
+    def __init__(
+        self, node: str, region: str, not_before_ms: Mapping[Lane, int] = _EMPTY_SPOOL
+    ) -> None:
         self._node = node
         self._region = region
-        self._last_ms: dict[Lane, int] = dict.fromkeys(Lane, 0)
+        self._last_ms = {lane: not_before_ms.get(lane, 0) for lane in Lane}
         self._constants: dict[str, _Constants] = {}
         self._edgetime_ms = 0
         self._edgetime = rfc3339(0)
@@ -98,7 +106,7 @@ class Sealer:
 
     def _write_constants(self, spec: Spec) -> "_Constants":
         constants = _Constants(
-            dataschema=f"urn:edge:schema:{spec.type}:{spec.versions[-1]}",
+            dataschema=dataschema(spec.type, spec.versions[-1]),
             authority=spec.authority.value,
         )
         return self._constants.setdefault(spec.type, constants)

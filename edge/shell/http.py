@@ -6,12 +6,13 @@ body is asked for; everything from the token to the spool is one call of
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 from starlette.types import Receive, Scope, Send
 
+from edge.core import record
 from edge.core.admit import House, Interrupted, RawRequest, admit, greet
 from edge.core.authenticate import UnknownKey
 from edge.core.authorise import authorise_request
@@ -38,9 +39,21 @@ from edge.shell.head import (
 )
 from edge.shell.life import Life
 from edge.shell.meters import Meters
+from edge.shell.spool.budget import FULL_RETRY_AFTER_NS
 from edge.shell.spool.commit import Commit, Synced
+from edge.shell.spool.intake import FAILED_RETRY_AFTER_NS
 
 log: Final = logging.getLogger("edge.http")
+
+
+_FAILED: Final = Reject(Reason.LANE_FAILED, retry_after_ns=FAILED_RETRY_AFTER_NS)
+
+_LOST: Final = {
+    Synced.FAILED: _FAILED,
+    Synced.OVERDUE: _FAILED,
+    Synced.FULL: Reject(Reason.LANE_FULL, retry_after_ns=FULL_RETRY_AFTER_NS),
+}
+"""What an event is told whose commit ended so."""
 
 
 class Refetcher(Protocol):
@@ -162,19 +175,20 @@ class _Visit:
             verdicts = admit(request, self._door.house, self._door.clock.now())
         except Interrupted as bug:
             meters.receive(bug.verdicts)
-            meters.conclude(conclude(bug.verdicts, await _lost(bug.verdicts)).tallies)
+            meters.conclude(conclude(bug.verdicts, await lost_syncs(bug.verdicts)).tallies)
             raise
         meters.receive(verdicts)
-        conclusion = conclude(verdicts, await _lost(verdicts))
+        conclusion = conclude(verdicts, await lost_syncs(verdicts))
         meters.conclude(conclusion.tallies)
         return conclusion
 
 
-async def _lost(verdicts: Sequence[Verdict]) -> frozenset[Commit]:
+async def lost_syncs(verdicts: Sequence[Verdict]) -> Mapping[record.Commit, Reject]:
     """Wait for every sync *verdicts* hang on; return those that did not hold in time."""
     commits = {v.commit for v in verdicts if isinstance(v.commit, Commit)}
     waits = [(commit, commit.synced()) for commit in commits]
-    return frozenset([commit for commit, wait in waits if await wait is not Synced.HELD])
+    outcomes = [(commit, await wait) for commit, wait in waits]
+    return {commit: _LOST[synced] for commit, synced in outcomes if synced is not Synced.HELD}
 
 
 async def _read_body(receive: Receive) -> bytes:

@@ -6,13 +6,18 @@ tokens are never logged by us; here the rest is made harmless. A value is cut to
 what is not printable in it (line ends, ANSI, bidirectional controls) is spelled out, so that it
 stays harmless when somebody prints the decoded line.
 
+Lines are handed to a thread that writes them, through a bounded queue: whoever reads the log may
+stall, and the event loop does not notice. Lines that find the queue full are lost and counted,
+and a line in their place says how many.
+
 Repetition is counted instead of printed: of one message of one logger the first few in a window
 are written, then, when the window is over, one line says how many more there were.
 """
 
 import logging
 import re
-from collections.abc import Iterator, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from traceback import format_exception
 from typing import Final, TextIO, TypeAlias
@@ -37,6 +42,10 @@ LINES_PER_WINDOW_MAX: Final = 5
 WINDOW_NS: Final = 10 * NS_PER_S
 # The house has about fifty messages; when as many others crowd in, the oldest count is told.
 MESSAGES_MAX: Final = 256
+# 2 MB of usual lines, and as many again being written: minutes of a busy house's log.
+QUEUED_LINES_MAX: Final = 10_000
+# A reader that is slower than this when we end has stalled.
+FLUSH_S: Final = 1.0
 
 _CUT: Final = "…"
 _INTEGER_MAX: Final = (1 << 53) - 1
@@ -80,15 +89,15 @@ class Journal(logging.Handler):
 
     def __init__(self, stream: TextIO, clock: Clock) -> None:
         super().__init__()
-        self._stream = stream
         self._clock = clock
         self._repeats = Repeats()
+        self._outbox = Outbox(stream, self._lost)
 
     @override
     def emit(self, record: logging.LogRecord) -> None:
         """Write *record*, or count it; logging holds this handler's lock meanwhile."""
         now = self._clock.now()
-        message = (record.name, record.levelno, harmless(str(record.msg)))
+        message = (record.name, record.levelno, harmless(_text(record.msg)))
         self._tell(self._repeats.settle(now.steady_ns), now.unix_ns)
         if self._repeats.is_told(message, now.steady_ns):
             self._write(
@@ -97,13 +106,19 @@ class Journal(logging.Handler):
 
     @override
     def close(self) -> None:
-        """Tell what was only counted so far."""
+        """Tell what was only counted so far; wait for the writer, up to ``FLUSH_S``."""
         self.acquire()
         try:
             self._tell(self._repeats.settle_all(), self._clock.now().unix_ns)
         finally:
             self.release()
+        self.flush()
         super().close()
+
+    @override
+    def flush(self) -> None:
+        """Return when every line is written, or ``FLUSH_S`` are over."""
+        self._outbox.flush(FLUSH_S)
 
     def _tell(self, repeats: Iterator[tuple[Message, int]], unix_ns: int) -> None:
         for (logger, level, event), count in repeats:
@@ -112,19 +127,77 @@ class Journal(logging.Handler):
     def _write(
         self, logger: str, level: int, event: str, fields: Mapping[str, Field], unix_ns: int
     ) -> None:
-        line: dict[str, Field] = {
-            "ts": rfc3339(unix_ns // NS_PER_MS),
-            "level": logging.getLevelName(level).lower(),
-            "logger": logger,
-            "event": event,
-        }
-        for name, value in fields.items():
-            line.setdefault(name, value)
-        try:
-            self._stream.write(orjson.dumps(line).decode() + "\n")
-            self._stream.flush()
-        except (OSError, ValueError):
-            pass  # a full disk or a closed pipe: nobody is left to be told
+        self._outbox.put(_line(logger, level, event, fields, unix_ns))
+
+    def _lost(self, lines: int) -> str:
+        unix_ns = self._clock.now().unix_ns
+        return _line("edge.journal", logging.WARNING, "lines lost", {"lines": lines}, unix_ns)
+
+
+class Outbox:
+    """Lines on their way to a stream that may stall; a daemon thread writes them.
+
+    Args:
+        stream: Where they go; flushed after each. Only the thread touches it.
+        lost: Makes the line that says how many were lost.
+    """
+
+    def __init__(self, stream: TextIO, lost: Callable[[int], str]) -> None:
+        self._stream = stream
+        self._lost = lost
+        self._change = threading.Condition()  # over what follows
+        self._lines: list[str] = []
+        self._lost_lines = 0
+        self._is_writing = False
+        threading.Thread(target=self._run, name="journal", daemon=True).start()
+
+    def put(self, line: str) -> None:
+        """Queue *line*, or count it as lost; never waits for the stream."""
+        with self._change:
+            if len(self._lines) < QUEUED_LINES_MAX:
+                self._lines.append(line)
+            else:
+                self._lost_lines += 1
+            self._change.notify_all()
+
+    def flush(self, timeout_s: float) -> None:
+        """Return when every line is written, or *timeout_s* is over."""
+        with self._change:
+            self._change.wait_for(lambda: not (self._lines or self._is_writing), timeout_s)
+
+    def _run(self) -> None:
+        while True:
+            for line in self._take():
+                try:
+                    self._stream.write(line)
+                    self._stream.flush()
+                except (OSError, ValueError):
+                    pass  # a full disk or a closed pipe: nobody is left to be told
+
+    def _take(self) -> list[str]:
+        """Wait for lines and take all of them: what was lost since came after them."""
+        with self._change:
+            self._is_writing = False
+            self._change.notify_all()
+            self._change.wait_for(lambda: self._lines)
+            self._is_writing = True
+            lines, self._lines = self._lines, []
+            lost_lines, self._lost_lines = self._lost_lines, 0
+        return [*lines, self._lost(lost_lines)] if lost_lines else lines
+
+
+def _line(
+    logger: str, level: int, event: str, fields: Mapping[str, Field], unix_ns: int
+) -> str:
+    line: dict[str, Field] = {
+        "ts": rfc3339(unix_ns // NS_PER_MS),
+        "level": logging.getLevelName(level).lower(),
+        "logger": logger,
+        "event": event,
+    }
+    for name, value in fields.items():
+        line.setdefault(name, value)
+    return orjson.dumps(line).decode() + "\n"
 
 
 @dataclass(slots=True)
@@ -178,8 +251,8 @@ def harmless(text: str, bytes_max: int = VALUE_BYTES_MAX) -> str:
 def _event(record: logging.LogRecord) -> str:
     try:
         return harmless(record.getMessage())
-    except (TypeError, ValueError, LookupError):
-        return harmless(str(record.msg))  # arguments that do not fit: half a line beats none
+    except Exception:  # noqa: BLE001  # arguments that do not fit, or cannot be told
+        return harmless(_text(record.msg))  # half a line beats none
 
 
 def _fields(record: logging.LogRecord) -> dict[str, Field]:
@@ -191,11 +264,20 @@ def _fields(record: logging.LogRecord) -> dict[str, Field]:
 
 
 def _field(value: object) -> Field:
-    if value is None or isinstance(value, bool | float):
+    if value is None or isinstance(value, bool):
         return value
+    if isinstance(value, float):
+        return float(value)  # a subclass is a stranger to JSON
     if isinstance(value, int) and abs(value) <= _INTEGER_MAX:
-        return value
-    return harmless(str(value))
+        return int(value)
+    return harmless(_text(value))
+
+
+def _text(value: object) -> str:
+    try:
+        return str(value)
+    except Exception:  # noqa: BLE001  # a stranger's __str__; a log must not fail a request
+        return f"<{type(value).__name__}>"
 
 
 def _traceback(error: BaseException) -> str:

@@ -48,7 +48,7 @@ class Forwarder(Protocol):
         ...
 
 
-class Grave(Protocol):
+class DeadLetters(Protocol):
     """One lane's dead letters."""
 
     def bytes_used(self) -> int:
@@ -81,7 +81,7 @@ class Figures(Collector):
         meters: What the doors count.
         spool: What waits on disk.
         forwarders: What went on to the origin, by lane.
-        graves: Dead letters, by lane.
+        dead_letters: How much room they take, by lane.
         recall: How much is remembered.
         quotas: How many keys are limited.
         tokens: How many are remembered.
@@ -92,7 +92,7 @@ class Figures(Collector):
     meters: Meters
     spool: Spool
     forwarders: Mapping[Lane, Forwarder]
-    graves: Mapping[Lane, Grave]
+    dead_letters: Mapping[Lane, DeadLetters]
     recall: Recall
     quotas: Quotas
     tokens: TokenCache
@@ -190,7 +190,7 @@ class Figures(Collector):
         for lane, s in self.spool.statistics().items():
             yield (lane, "waiting"), s.holdings.bytes_waiting
             yield (lane, "retained"), s.holdings.bytes_retained
-            yield (lane, "dead"), self.graves[lane].bytes_used()
+            yield (lane, "dead"), self.dead_letters[lane].bytes_used()
 
     def _forwarding(self) -> Iterator[Metric]:
         statistics = {lane: f.statistics() for lane, f in self.forwarders.items()}

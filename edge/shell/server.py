@@ -17,6 +17,7 @@ from edge.core.instant import NS_PER_S
 from edge.core.lane import Lane
 from edge.core.recall import Recall
 from edge.shell.clock import Clock
+from edge.shell.forward import STOP_S
 from edge.shell.life import Life
 from edge.shell.listen import Server, address
 from edge.shell.meters import Histogram
@@ -44,8 +45,16 @@ class Forwarder(Protocol):
         """Begin."""
         ...
 
-    def stop(self, drain_s: float) -> None:
-        """Go on until all is forwarded or *drain_s* is over, then end; blocking."""
+    def begin_drain(self) -> None:
+        """Have it end once the lane is empty; never waits."""
+        ...
+
+    def join(self, deadline_steady_ns: int) -> bool:
+        """Wait until it has ended, or the steady clock shows that; return whether it has."""
+        ...
+
+    def abandon(self) -> None:
+        """Have it end now, whatever waits; never waits."""
         ...
 
 
@@ -137,9 +146,7 @@ class Gateway:
         front.should_exit = True
         await served
         await asyncio.to_thread(self.spool.flush)
-        left_s = max(0, deadline_ns - self.clock.now().steady_ns) / NS_PER_S
-        stops = [asyncio.to_thread(forwarder.stop, left_s) for forwarder in self.forwarders]
-        await asyncio.gather(*stops)
+        await asyncio.to_thread(drain, self.forwarders, deadline_ns)
         await asyncio.to_thread(self.origin.close)
         await asyncio.to_thread(self.spool.close)
         log.info("left")
@@ -168,10 +175,26 @@ class Gateway:
     async def _follow_retention(self) -> None:
         while True:
             for lane in Lane:
-                oldest_ms = self.spool.lane(lane).oldest_ms()
-                if oldest_ms is not None:
-                    self.recall.retain_from(lane, oldest_ms)
+                forgotten_ms = self.spool.lane(lane).forgotten_ms()
+                if forgotten_ms is not None:
+                    self.recall.retain_from(lane, forgotten_ms)
             await asyncio.sleep(RETENTION_INTERVAL_S)
+
+
+def drain(forwarders: Sequence[Forwarder], deadline_steady_ns: int) -> None:
+    """Let every lane forward what it has, all at once and to one deadline; blocking.
+
+    What is not forwarded by then is safe on disk. An origin that does not return holds us for
+    ``STOP_S`` longer, for all lanes together.
+    """
+    for forwarder in forwarders:
+        forwarder.begin_drain()
+    have_ended = [forwarder.join(deadline_steady_ns) for forwarder in forwarders]
+    if not all(have_ended):
+        for forwarder in forwarders:
+            forwarder.abandon()
+        for forwarder in forwarders:
+            forwarder.join(deadline_steady_ns + round(STOP_S * NS_PER_S))
 
 
 async def supervise(work: Callable[[], Awaitable[None]]) -> None:

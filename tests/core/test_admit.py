@@ -8,8 +8,8 @@ import msgspec
 import pytest
 from typing_extensions import override
 
-from edge.core.admit import Interrupted, RawRequest, admit, greet
-from edge.core.decode import Shape
+from edge.core.admit import Interrupted, RawRequest, admit, admit_events, greet
+from edge.core.decode import Shape, decode
 from edge.core.instant import NS_PER_S, Instant
 from edge.core.lane import Lane
 from edge.core.limit import Quota
@@ -271,3 +271,23 @@ def test_a_bug_tells_what_stands_before_it() -> None:
 
     assert told(bug.value.verdicts) == ["accepted"]
     assert isinstance(bug.value.__cause__, ZeroDivisionError)
+
+
+def test_a_second_door_brings_its_own_arrivals(spool: FakeSpool) -> None:
+    inside, event = house(spool), spin()
+    principal = greet(bearer(player_token()), inside, NOW)
+    arrivals = decode(msgspec.json.encode(event), Shape.OBJECT)
+
+    assert told(admit_events(arrivals, principal, inside, NOW)) == ["accepted"]
+    assert told(admit_events(arrivals, principal, inside, NOW)) == ["duplicate"]
+
+
+def test_a_bug_behind_a_second_door_tells_what_stands_before_it() -> None:
+    inside = house(BuggySpool())
+    principal = greet(bearer(player_token()), inside, NOW)
+    arrivals = decode(msgspec.json.encode([spin(), spin()]), Shape.ARRAY)
+
+    with pytest.raises(Interrupted) as bug:
+        admit_events(arrivals, principal, inside, NOW)
+
+    assert told(bug.value.verdicts) == ["accepted"]

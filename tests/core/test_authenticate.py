@@ -30,6 +30,7 @@ from edge.core.principal import Kind, Principal
 from edge.core.reject import Reason, Reject
 from tests.fakes import (
     ABSENT,
+    AUDIENCE,
     ED,
     ES,
     ISSUER,
@@ -129,6 +130,26 @@ def test_the_scheme_may_be_written_in_any_case(scheme: bytes) -> None:
     authorization = [scheme + player_token().encode()]
 
     assert authenticate(authorization, gate(), NOW).subject == PLAYER
+
+
+@pytest.mark.parametrize("blanks", [b" ", b"  ", b"\t", b" \t "])
+def test_blanks_behind_the_token_are_none_of_it(blanks: bytes) -> None:
+    authorization = [b"Bearer " + player_token().encode() + blanks]
+
+    assert authenticate(authorization, gate(), NOW).subject == PLAYER
+    assert _reason([b"Bearer " + blanks]) is Reason.TOKEN_MISSING
+
+
+@pytest.mark.parametrize(("size_bytes", "is_too_long"), [(4096, False), (4097, True)])
+@pytest.mark.parametrize("blanks", [b"", b"  "])
+def test_a_token_of_exactly_four_kib_is_not_too_long(
+    size_bytes: int, blanks: bytes, *, is_too_long: bool
+) -> None:
+    with pytest.raises(Reject) as refused:
+        authenticate([b"Bearer " + b"x" * size_bytes + blanks], gate(), NOW)
+
+    assert refused.value.reason is Reason.TOKEN_INVALID
+    assert (refused.value.detail == "too long") is is_too_long
 
 
 def _mixed_up() -> str:
@@ -517,6 +538,35 @@ def test_what_is_in_use_is_never_forgotten() -> None:
     for number in range(1, 1000):
         cache.keep(*_remembered(number))
         assert cache.find(digest) is verified
+
+
+def test_a_token_that_was_found_again_counts_once() -> None:
+    cache = TokenCache(4)
+    for number in range(3):
+        cache.keep(*_remembered(number))
+
+    cache.find(_remembered(0)[0])
+
+    assert len(cache) == 3
+
+
+class Careless:
+    """A library that verifies one token and hands out another's claims."""
+
+    def decode(self, token: bytes, key: object, *, algorithms: list[str]) -> bytes:
+        """Claims of an issuer that nobody named."""
+        del token, key, algorithms
+        return json.dumps(player_claims(iss=OTHER_ISSUER)).encode()
+
+
+def test_claims_that_name_another_issuer_than_the_keys_are_a_bug(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    at = dataclasses.replace(gate(), audiences={ISSUER: AUDIENCE, OTHER_ISSUER: AUDIENCE})
+    monkeypatch.setattr("edge.core.authenticate._JWS", Careless())
+
+    with pytest.raises(AssertionError, match="other octets"):
+        authenticate(bearer(player_token()), at, NOW)
 
 
 @given(st.lists(st.binary() | st.binary().map(lambda tail: b"Bearer " + tail), max_size=3))

@@ -52,6 +52,10 @@ def event(type_: str = SPIN, /, **members: object) -> bytes:
     return json.dumps(example(type_) | members).encode()
 
 
+def deep(levels: int) -> bytes:
+    return b'{"x":' + b"[" * levels + b"]" * levels + b"}"
+
+
 def sized(type_: str, size_bytes: int) -> bytes:
     """The example, its JSON made larger by spaces."""
     body = event(type_)
@@ -138,6 +142,9 @@ def test_no_object_and_no_array_is_malformed(body: bytes, shape: Shape) -> None:
         pytest.param(hidden(b"NaN"), id="NaN"),
         pytest.param(hidden(b"-Infinity"), id="infinity"),
         pytest.param(event(seq=float("nan")), id="NaN in one object"),
+        pytest.param(event(seq=float("-inf")), id="infinity in one object"),
+        pytest.param(hidden(b"Infinity"), id="positive infinity"),
+        pytest.param(hidden(b'[{"x":[0,-Infinity]}]'), id="infinity below"),
         pytest.param(hidden(b'"\xff"'), id="not UTF-8"),
         pytest.param(hidden(b'"\xed\xa0\x80"'), id="surrogate in UTF-8"),
         pytest.param(hidden(b'"\\ud800"'), id="lone surrogate"),
@@ -157,6 +164,43 @@ def test_no_object_and_no_array_is_malformed(body: bytes, shape: Shape) -> None:
 )  # fmt: skip
 def test_bad_grammar_anywhere_refuses_all(body: bytes) -> None:
     assert refusal(body) is Reason.BODY_MALFORMED
+
+
+def test_an_event_too_deep_to_be_read_costs_its_neighbours_nothing() -> None:
+    """At every depth: where reading ends and where splitting ends depends on the stack."""
+    refused = [violation("/type", lane=None, has_id=False), STRANGER]
+    seen: list[str | Outcome | Reason] = []
+    for levels in range(800, 1100):
+        body = batch(GOOD, deep(levels), event(FACT))
+        try:
+            before, middle, after = outcomes(body)
+        except Reject as reject:
+            seen.append(reject.reason)
+            continue
+        assert (before, after) == (SPIN, FACT)
+        seen.append(middle)
+
+    assert list(dict.fromkeys(seen)) == [*refused, Reason.BODY_MALFORMED]
+
+
+def test_the_grammar_beside_an_event_too_deep_to_be_read_is_checked() -> None:
+    levels = next(n for n in range(800, 1100) if outcomes(batch(deep(n))) == [STRANGER])
+
+    assert refusal(batch(deep(levels), b'{"x":01}')) is Reason.BODY_MALFORMED
+
+
+@pytest.mark.parametrize(
+    ("size_bytes", "expected"),
+    [
+        (EVENT_BYTES_MAX, SPIN),
+        (EVENT_BYTES_MAX + 1, (Reason.EVENT_TOO_LARGE, None, True, Lane.GAME)),
+    ],
+)
+@pytest.mark.parametrize("form", [b"%b", b" \r\n\t%b\n ", b"[%b]", b"[ %b\n\n ]"])
+def test_an_event_is_measured_without_the_space_around_it(
+    form: bytes, size_bytes: int, expected: str | Outcome
+) -> None:
+    assert outcomes(form % sized(SPIN, size_bytes)) == [expected]
 
 
 def test_a_batch_has_a_greatest_length() -> None:

@@ -157,6 +157,16 @@ def test_drained_keys_are_forgotten() -> None:
     assert (len(buckets), buckets.forgotten_early) == (2, 0)
 
 
+def test_after_two_drains_both_generations_are_forgotten_at_once() -> None:
+    buckets = Buckets(quota=1, window_s=1, burst=1)
+    for number in range(10):
+        buckets.take(f"key {number}", 1, 0)
+
+    buckets.take("ada", 1, 2 * NS_PER_S)
+
+    assert (len(buckets), buckets.forgotten_early) == (1, 0)
+
+
 def test_free_events_leave_no_key_behind() -> None:
     buckets = Buckets(quota=1, window_s=1, burst=1)
 

@@ -15,6 +15,7 @@ from tests.fakes_stages import (
     OBSERVATION,
     PLAYER,
     SESSION_FACT,
+    FakeCommit,
     Note,
     at,
     client_event,
@@ -360,3 +361,65 @@ def test_what_is_remembered_is_counted() -> None:
     assert (counted.entries[Lane.BET], counted.pending[Lane.BET]) == (3, 3)
     assert counted.bytes_held[Lane.BET] > 0
     assert counted.sessions == 1
+
+
+def test_a_commit_for_which_nothing_was_remembered_takes_nobodys_turn() -> None:
+    house, forgotten = House(), FakeCommit(Lane.BET)
+    house.recall.settle(forgotten, held=True)
+    house.send(client_event(seq=1))
+
+    house.recall.settle(forgotten, held=False)
+
+    assert house.send(client_event(seq=1)) == ("duplicate", house.commits[Lane.BET])
+    house.settle(Lane.BET)
+    assert house.send(client_event(seq=1)) == DURABLE
+
+
+def test_what_cannot_be_remembered_leaves_nothing_half_remembered() -> None:
+    """A time that is no u64 stands for any bug between spool and memory."""
+    house, commit = House(), FakeCommit(Lane.BET)
+    house.accept(client_event(seq=1))
+
+    with pytest.raises(ValueError, match="format 'Q'"):
+        house.recall.remember(Lane.BET, house.footprint(client_event(seq=2)), -1, commit)
+    house.recall.settle(commit, held=True)
+
+    assert house.recall.statistics().pending[Lane.BET] == 0
+    assert house.send(client_event(seq=3)) is Standing.SEQ_GAP
+    assert house.send(client_event(seq=2)) is Standing.LATE
+    house.settle(Lane.BET)
+    assert [house.send(client_event(seq=seq)) for seq in (1, 2, 3)] == [DURABLE] * 3
+
+
+def test_a_failed_sync_takes_no_durable_neighbour_with_it() -> None:
+    """Each observation is one entry: the last durable one is next to the first that failed."""
+    house = House()
+    house.accept(client_event(OBSERVATION, seq=1))
+    house.send(client_event(OBSERVATION, seq=2))
+
+    house.settle(Lane.TELEMETRY, held=False)
+
+    assert house.send(client_event(OBSERVATION, seq=1)) == DURABLE
+    assert house.ask(client_event(OBSERVATION, seq=2)) is Standing.IN_ORDER
+
+
+def test_a_number_whose_id_was_evicted_is_a_duplicate_within_the_window() -> None:
+    """Below the table's floor nobody knows whose the number was: no conflict is claimed."""
+    house = House(entries_max=2)
+    for seq in (1, 2, 3):
+        house.accept(client_event(OBSERVATION, seq=seq))
+
+    assert house.send(client_event(OBSERVATION, seq=1)) == DURABLE
+    just_above = client_event(OBSERVATION, seq=1, time_ms=NOW_MS + 1)
+    assert house.send(just_above) == (CONFLICT, "/seq")
+
+
+@pytest.mark.parametrize("now_ms", [1, WINDOW_S * 1000 - 1, WINDOW_S * 1000])
+def test_what_failed_is_unknown_however_early_the_clock(now_ms: int) -> None:
+    """A window that reaches back to before 1970 does not reach what was struck out."""
+    house = House()
+    house.send(client_event(seq=1), at(now_ms))
+
+    house.settle(Lane.BET, held=False)
+
+    assert house.ask(client_event(seq=1), at(now_ms)) is Standing.IN_ORDER

@@ -1,5 +1,6 @@
 """A table knows its youngest keys, exactly, in bounded memory."""
 
+import errno
 import resource
 from itertools import product
 from pathlib import Path
@@ -134,3 +135,40 @@ def resident_bytes() -> int:
     """What this process holds of the machine's memory."""
     pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[1]
     return int(pages) * resource.getpagesize()
+
+
+def test_the_floor_rises_past_what_failed_last() -> None:
+    """The entry that was struck out does not hide when those before it were accepted."""
+    table = RecallTable(4)
+    for number in range(1, 5):
+        table.add(number << 10, 0, 1000 + number)
+    table.strike(2, 2)
+
+    table.add(5 << 10, 0, 1010)
+
+    assert table.floor_ms == 1003
+
+
+def test_a_standing_table_needs_no_more_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = RecallTable(4)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+    monkeypatch.setattr("edge.core.recall_table.mmap.mmap", refuse)
+    for number in range(1, 12):
+        table.add(number << 10, number, number)
+
+    assert [n for n in range(1, 12) if table.find(n << 10, EVER)] == [9, 10, 11]
+    assert [table.digest(table.find(n << 10, EVER)) for n in (9, 10, 11)] == [9, 10, 11]
+
+
+def test_a_dropped_generation_gives_its_memory_back() -> None:
+    table = RecallTable(200_000)
+    for number in range(1, 200_001):
+        table.add(number, 0, 1)
+    before = resident_bytes()
+
+    table.add(200_001, 0, 1)
+
+    assert before - resident_bytes() > 1_000_000

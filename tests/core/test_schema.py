@@ -84,6 +84,36 @@ def test_every_attribute_a_type_must_state_is_required(type_: str) -> None:
     assert is_fact is (SPECS[type_].authority == "fact")
 
 
+@pytest.mark.parametrize(
+    ("type_", "told"),
+    [
+        (
+            "bet.round.staked",
+            (
+                "Lane `bet`, fact. Two events of one brand with the same `provider_id` and "
+                "`transaction_id` are one transaction."
+            ),
+        ),
+        (
+            "bonus.offer.claimed",
+            (
+                "Lane `bonus`, intent. Two events of one player with the same `claim_id` are "
+                "one transaction. Two events of one player with the same `offer_id` are one "
+                "transaction."
+            ),
+        ),
+        ("telemetry.device.snapshot", "Lane `telemetry`, observation."),
+    ],
+)
+def test_a_schema_names_the_business_keys(type_: str, told: str) -> None:
+    assert SCHEMAS[type_]["description"] == told
+
+
+@anywhere
+def test_a_schema_tells_nothing_of_our_libraries(type_: str) -> None:
+    assert "msgspec" not in json.dumps(SCHEMAS[type_])
+
+
 EMPTY: list[object] = [None, [], {}]
 junk = st.sampled_from(EMPTY) | st.booleans() | st.integers() | st.text(max_size=70)
 

@@ -95,6 +95,18 @@ def test_a_lanes_edgetime_never_runs_backwards_and_other_lanes_do_not_care() -> 
     assert sealed == [1_785_528_001_234, 1_785_528_001_234, 1_785_527_996_234]
 
 
+def test_edgetime_does_not_run_backwards_across_a_restart_either() -> None:
+    newest_ms = NOW.unix_ns // 1_000_000 + 60_000
+    sealer = Sealer("n", "r", {Lane.BET: newest_ms})
+    staked, spin = event("bet.round.staked"), event("game.spin.requested")
+
+    sealed = [sealer.seal(each, PRINCIPAL, FOOTPRINT, DATA, [], NOW) for each in (staked, spin)]
+
+    assert [record.accepted_ms for record in sealed] == [newest_ms, newest_ms - 60_000]
+    envelope = msgspec.json.decode(sealed[0].envelope)
+    assert envelope["edgetime"] == "2026-07-31T20:01:01.234Z"
+
+
 @pytest.mark.parametrize(
     ("sent", "sealed"),
     [

@@ -189,3 +189,22 @@ def test_sessions_do_not_share_numbers() -> None:
 
     assert table.stand(BOB, 2) is Standing.IN_ORDER
     assert table.stand(ADA, 4) is Standing.IN_ORDER
+
+
+def test_a_number_with_two_carriers_waits_for_the_first() -> None:
+    """The younger may be a lane that is stuck; the older was there before it."""
+    table, elder, younger = sessions(), FakeCommit(Lane.BET), FakeCommit(Lane.GAME)
+    table.mark_pending(ADA, 1, elder)
+    table.mark_pending(ADA, 1, younger)
+
+    assert table.carrier(ADA, 1) is elder
+
+
+def test_a_session_that_was_used_again_counts_once() -> None:
+    table = Sessions(4)
+    for name in (1, 2, 3):
+        table.mark(name, 1)
+
+    table.mark(1, 2)
+
+    assert len(table) == 3

@@ -7,8 +7,9 @@ import pytest
 
 from edge.core.answer import Refused, Verdicts
 from edge.core.lane import Lane
+from edge.core.record import Commit
 from edge.core.reject import Reason, Reject
-from edge.core.verdict import LANE_FAILED_RETRY_NS, Outcome, Tally, Verdict, conclude
+from edge.core.verdict import Outcome, Tally, Verdict, conclude
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,7 +20,8 @@ class FakeCommit:
 
 
 HELD, LOST = FakeCommit(), FakeCommit()
-LOST_SET = frozenset({LOST})
+RETRY_NS = 1_000_000_000
+LOST_SYNCS: dict[Commit, Reject] = {LOST: Reject(Reason.LANE_FAILED, retry_after_ns=RETRY_NS)}
 
 
 def accepted(commit: FakeCommit = HELD) -> Verdict:
@@ -37,7 +39,7 @@ DUPLICATE = Verdict(Outcome.DUPLICATE, Lane.BET, "i")
 
 
 def test_an_empty_batch_is_answered_with_zeros() -> None:
-    conclusion = conclude([], LOST_SET)
+    conclusion = conclude([], LOST_SYNCS)
 
     assert conclusion.status == 202
     assert conclusion.verdicts == Verdicts(
@@ -49,7 +51,7 @@ def test_an_empty_batch_is_answered_with_zeros() -> None:
 def test_what_waited_for_a_lost_sync_is_refused_and_may_be_sent_again() -> None:
     joined = Verdict(Outcome.DUPLICATE, Lane.BET, "j", LOST)
 
-    conclusion = conclude([accepted(), accepted(LOST), joined, DUPLICATE], LOST_SET)
+    conclusion = conclude([accepted(), accepted(LOST), joined, DUPLICATE], LOST_SYNCS)
 
     assert conclusion.verdicts == Verdicts(
         accepted=1,
@@ -58,7 +60,7 @@ def test_what_waited_for_a_lost_sync_is_refused_and_may_be_sent_again() -> None:
             Refused(index=index, id=name, code="lane_failed", pointer=None, retryable=True)
             for index, name in ((1, "i"), (2, "j"))
         ],
-        retry_after_ms=LANE_FAILED_RETRY_NS // 1_000_000,
+        retry_after_ms=RETRY_NS // 1_000_000,
     )
     assert conclusion.tallies == {
         Tally(Outcome.ACCEPTED, "none", "bet"): 1,
@@ -67,10 +69,17 @@ def test_what_waited_for_a_lost_sync_is_refused_and_may_be_sent_again() -> None:
     }
 
 
+def test_events_are_counted_under_named_labels() -> None:
+    """Whoever exports them reads ``tally.reason``, not ``tally[1]``."""
+    tallies = conclude([accepted(), DUPLICATE], LOST_SYNCS).tallies
+
+    assert {type(tally) for tally in tallies} == {Tally}
+
+
 def test_an_event_of_no_readable_lane_is_counted_under_none() -> None:
     unread = Verdict(Outcome.REFUSED, None, None, None, Reject(Reason.UNKNOWN_TYPE))
 
-    assert conclude([unread], LOST_SET).tallies == {
+    assert conclude([unread], LOST_SYNCS).tallies == {
         Tally(Outcome.REFUSED, "unknown_type", "none"): 1
     }
 
@@ -92,13 +101,13 @@ def test_an_event_of_no_readable_lane_is_counted_under_none() -> None:
     ],
 )
 def test_the_status_is_the_kindest_truth(verdicts: list[Verdict], status: int) -> None:
-    assert conclude(verdicts, LOST_SET).status == status
+    assert conclude(verdicts, LOST_SYNCS).status == status
 
 
 def test_the_longest_wait_is_told_rounded_up_to_a_ms() -> None:
     verdicts = [refused(Reason.RATE_EXCEEDED, 5), refused(Reason.LANE_FULL, 2_000_001)]
 
-    conclusion = conclude(verdicts, LOST_SET)
+    conclusion = conclude(verdicts, LOST_SYNCS)
 
     assert conclusion.retry_after_ns == 2_000_001
     assert conclusion.verdicts.retry_after_ms == 3
@@ -115,7 +124,7 @@ def test_the_counts_add_up_whatever_happens() -> None:
         refused(Reason.LANE_FULL),
     ]
     for batch in product(kinds, repeat=4):
-        conclusion = conclude(batch, LOST_SET)
+        conclusion = conclude(batch, LOST_SYNCS)
         told = conclusion.verdicts
         assert told.accepted + told.duplicate + len(told.refused) == 4
         assert sum(conclusion.tallies.values()) == 4

@@ -18,7 +18,8 @@ FACT = NUMBERED["minimal_fact"]
 
 def printed(url: str, *, as_json: bool) -> list[str]:
     out = io.StringIO()
-    cat(url, TOPIC, out, as_json=as_json)
+    records = cat(url, TOPIC, out, as_json=as_json)
+    assert records == out.getvalue().count("\n")
     return out.getvalue().splitlines()
 
 
@@ -64,7 +65,7 @@ def test_nothing_that_is_printed_commands_a_terminal(url: str, as_json: bool) ->
 
 def test_a_topic_nobody_wrote_to_prints_nothing(url: str) -> None:
     out = io.StringIO()
-    cat(url, "edge.nobody.v1", out, as_json=True)
+    assert cat(url, "edge.nobody.v1", out, as_json=True) == 0
 
     assert out.getvalue() == ""
 

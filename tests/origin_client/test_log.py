@@ -1,7 +1,12 @@
 """``origin_client.log``: one writer, what it refuses, and what it says while the disk fails."""
 
+import errno
+import fcntl
 import os
+import shutil
 import threading
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,7 +15,13 @@ from hypothesis import given, strategies as st
 from origin_client.log import LogOrigin
 from origin_client.log_layout import Settings, read_settings
 from origin_client.murmur2 import partition
-from origin_client.origin import OriginError, OriginUnavailable, Outgoing, Refusal
+from origin_client.origin import (
+    OriginError,
+    OriginLocked,
+    OriginUnavailable,
+    Outgoing,
+    Refusal,
+)
 from tests.fakes_log import FailingDisk
 
 TOPIC, OTHER = "edge.bet.v1", "edge.wallet.v1"
@@ -39,10 +50,23 @@ def test_a_key_lies_where_kafka_would_put_it(tmp_path: Path) -> None:
 def test_a_second_writer_is_turned_away_until_the_first_has_closed(tmp_path: Path) -> None:
     first = LogOrigin(tmp_path)
 
-    with pytest.raises(OriginError, match="another process"):
+    with pytest.raises(OriginLocked, match="another process"):
         LogOrigin(tmp_path)
     first.close()
     LogOrigin(tmp_path).close()
+
+
+def test_a_disk_that_knows_no_locks_is_not_taken_for_another_writer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_fd: int, _operation: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with pytest.raises(OriginError, match="cannot lock") as refused:
+        LogOrigin(tmp_path)
+
+    assert not isinstance(refused.value, OriginLocked)
 
 
 def test_a_log_keeps_its_number_of_partitions(tmp_path: Path) -> None:
@@ -78,10 +102,25 @@ def test_a_log_that_cannot_be_described_is_not_begun(tmp_path: Path) -> None:
         (Outgoing(b"k", b""), "the value is not one JSON object"),
         (Outgoing(b"k", b"[]"), "the value is not one JSON object"),
         (Outgoing(b"k", b'{"n":1'), "the value is not one JSON object"),
+        (Outgoing(b"k", b'{"n":nul}'), "the value is not one JSON object"),
+        (Outgoing(b"k", b'{"n":01}'), "the value is not one JSON object"),
+        (Outgoing(b"k", b'{"n":[1,]}'), "the value is not one JSON object"),
         (Outgoing(b"k", b"{} {}"), "the value is not one JSON object"),
         (Outgoing(b"k", b'{"n":' + b"[" * 100_000), "the value is not one JSON object"),
     ],
-    ids=["lines", "key", "value", "empty", "array", "torn", "two", "deep"],
+    ids=[
+        "lines",
+        "key",
+        "value",
+        "empty",
+        "array",
+        "torn",
+        "word",
+        "number",
+        "comma",
+        "two",
+        "deep",
+    ],
 )
 def test_what_can_be_no_line_is_refused(tmp_path: Path, record: Outgoing, reason: str) -> None:
     origin = LogOrigin(tmp_path)
@@ -201,3 +240,179 @@ def test_closing_gives_every_descriptor_back(tmp_path: Path) -> None:
     origin.close()
 
     assert os.listdir("/proc/self/fd") == before  # noqa: PTH208  # as above
+
+
+def published_until_it_heals(origin: LogOrigin, batch: list[Outgoing]) -> int:
+    """Publish until it is acknowledged, as the forwarder does; return how often it was not."""
+    for failures in range(3):
+        try:
+            origin.publish(TOPIC, batch)
+        except OriginUnavailable:
+            assert origin.health() is not None
+        else:
+            return failures
+    raise AssertionError
+
+
+def a_file(root: Path) -> Path:
+    return next(iter(sorted(root.rglob("*.jsonl"))))
+
+
+def remove_root(root: Path) -> None:
+    shutil.rmtree(root)
+
+
+def rename_root(root: Path) -> None:
+    root.rename(root.with_suffix(".old"))
+
+
+def empty_root(root: Path) -> None:
+    shutil.rmtree(root)
+    root.mkdir()
+
+
+def remove_topic(root: Path) -> None:
+    shutil.rmtree(root / TOPIC)
+
+
+def remove_partition(root: Path) -> None:
+    shutil.rmtree(a_file(root).parent)
+
+
+def remove_file(root: Path) -> None:
+    a_file(root).unlink()
+
+
+def rename_file(root: Path) -> None:
+    a_file(root).rename(root / "taken.away")
+
+
+def replace_file(root: Path) -> None:
+    content, path = a_file(root).read_bytes(), a_file(root)
+    path.unlink()
+    path.write_bytes(content)
+
+
+def remove_lock(root: Path) -> None:
+    (root / ".lock").unlink()
+
+
+@pytest.mark.parametrize(
+    "hurt",
+    [
+        remove_root,
+        rename_root,
+        empty_root,
+        remove_topic,
+        remove_partition,
+        remove_file,
+        rename_file,
+        replace_file,
+        remove_lock,
+    ],
+)
+def test_nothing_is_acknowledged_into_a_file_that_lost_its_name(
+    tmp_path: Path, hurt: Callable[[Path], None]
+) -> None:
+    origin = LogOrigin(tmp_path / "log")
+    origin.publish(TOPIC, records(20))
+    hurt(tmp_path / "log")
+
+    failures = published_until_it_heals(origin, records(20))
+    acknowledged = published_until_it_heals(origin, records(20))
+    origin.publish(OTHER, records(20))
+
+    assert (failures, acknowledged, origin.health()) == (1, 0, None)
+    with pytest.raises(OriginError, match="another process"):
+        LogOrigin(tmp_path / "log")
+    origin.close()
+    afresh = LogOrigin(tmp_path / "log")
+    kept = Counter(read(afresh))
+    assert all(kept[value] >= 2 for value in values(records(20)))
+    assert read(afresh, OTHER) == values(records(20))
+
+
+def test_offsets_go_on_in_a_log_begun_anew_so_that_its_readers_miss_nothing(
+    tmp_path: Path,
+) -> None:
+    origin = LogOrigin(tmp_path / "log", partitions=1)
+    origin.publish(TOPIC, records(3))
+    shutil.rmtree(tmp_path / "log")
+
+    assert published_until_it_heals(origin, records(2)) == 1
+    origin.close()
+    afresh = LogOrigin(tmp_path / "log", partitions=1)
+    afresh.publish(TOPIC, records(1))
+
+    assert [record.offset for record in afresh.subscribe(TOPIC, {0: 3})] == [3, 4, 5]
+
+
+def test_a_root_moved_back_is_gone_on_in_behind_what_it_holds(tmp_path: Path) -> None:
+    root, away = tmp_path / "log", tmp_path / "away"
+    origin = LogOrigin(root, partitions=1)
+    origin.publish(TOPIC, records(3))
+    root.rename(away)
+    assert published_until_it_heals(origin, records(1)) == 1
+    shutil.rmtree(root)
+    away.rename(root)
+
+    assert published_until_it_heals(origin, records(2)) == 1
+
+    assert [r.offset for r in origin.subscribe(TOPIC, {})] == [0, 1, 2, 4, 5]
+
+
+def test_a_directory_that_another_writer_took_is_left_to_it_until_it_closes(
+    tmp_path: Path,
+) -> None:
+    origin = LogOrigin(tmp_path, partitions=1)
+    origin.publish(TOPIC, records(1))
+    (tmp_path / ".lock").unlink()
+    other = LogOrigin(tmp_path)
+    other.publish(TOPIC, records(2))
+
+    for _ in range(2):
+        with pytest.raises(OriginUnavailable, match="another process"):
+            origin.publish(TOPIC, records(1))
+    other.close()
+    assert published_until_it_heals(origin, records(1)) == 1
+
+    assert [r.offset for r in origin.subscribe(TOPIC, {})] == [0, 1, 2, 3]
+
+
+def test_a_log_of_other_partitions_moved_in_is_not_written(tmp_path: Path) -> None:
+    root = tmp_path / "log"
+    origin = LogOrigin(root, partitions=1)
+    origin.publish(TOPIC, records(1))
+    shutil.rmtree(root)
+    LogOrigin(root, partitions=2).close()
+
+    for _ in range(2):
+        with pytest.raises(OriginUnavailable, match="has 2 partitions, not 1"):
+            origin.publish(TOPIC, records(1))
+
+    LogOrigin(root).close()
+
+
+def test_topics_that_find_the_root_gone_at_once_take_it_anew_once(tmp_path: Path) -> None:
+    origin = LogOrigin(tmp_path / "log")
+    shutil.rmtree(tmp_path / "log")
+    topics = [f"edge.t{number}.v1" for number in range(8)]
+    start, complaints = threading.Barrier(len(topics)), list[str]()
+
+    def publish(topic: str) -> None:
+        start.wait()
+        try:
+            origin.publish(topic, records(1))
+        except OriginUnavailable as error:
+            complaints.append(str(error))
+
+    publishers = [threading.Thread(target=publish, args=(topic,)) for topic in topics]
+    for publisher in publishers:
+        publisher.start()
+    for publisher in publishers:
+        publisher.join()
+
+    assert complaints
+    assert all("removed or moved" in complaint for complaint in complaints)
+    for topic in topics:
+        origin.publish(topic, records(1))

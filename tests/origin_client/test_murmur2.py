@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given, strategies as st
 
-from origin_client.murmur2 import murmur2, partition
+from origin_client.murmur2 import KEYS_MAX, murmur2, partition
 
 # Signed, as Java prints them. Source: Kafka's UtilsTest.testMurmur2; the rows of librdkafka's
 # rdmurmur2.c add every length of tail.
@@ -29,6 +29,15 @@ def test_the_hash_is_kafkas(text: str, signed: int) -> None:
 
 def test_a_negative_hash_is_made_positive_by_dropping_its_sign_bit() -> None:
     assert partition(b"21", 1000) == (-973932308 & 0x7FFFFFFF) % 1000
+
+
+def test_a_key_that_comes_again_is_not_hashed_again() -> None:
+    partition.cache_clear()
+    for _ in range(3):
+        partition(b"player-0001", 4)
+
+    found = partition.cache_info()
+    assert (found.misses, found.hits, found.maxsize) == (1, 2, KEYS_MAX)
 
 
 @given(key=st.binary(max_size=64), partitions=st.integers(1, 64))

@@ -1,5 +1,6 @@
 """``edge check`` names every mistake by its path, and changes nothing that is in use."""
 
+import os
 import socket
 import threading
 from collections.abc import Iterator
@@ -235,6 +236,35 @@ def test_a_running_gateway_is_in_the_way_and_no_mistake() -> None:
     assert exit_code(findings) == 1
 
 
+def test_a_spool_of_another_user_is_left_to_that_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("spool/0").mkdir(parents=True)
+    Path("spool/0/lock").touch()
+    owner = os.geteuid()
+    monkeypatch.setattr("os.geteuid", lambda: owner + 1)
+
+    (error,) = [found for found in checked() if found.level is Level.ERROR]
+
+    assert error.path == "spool.path"
+    assert error.text.endswith(f"lock belongs to user {owner}: run edge check as that user")
+    assert sorted(path.name for path in Path().rglob("*")) == [
+        "0",
+        "edge.toml",
+        "jwks.json",
+        "lock",
+        "spool",
+    ]
+
+
+@pytest.mark.skipif(volatile(MEMORY) == "", reason="no memory file system here")
+def test_a_link_to_memory_is_as_volatile_as_memory() -> None:
+    with TemporaryDirectory(dir=MEMORY) as folder:
+        Path("spool").symlink_to(folder)
+
+        (doubt,) = [found for found in checked() if found.path == "spool.path"]
+
+    assert doubt.level is Level.WARNING
+
+
 @pytest.mark.parametrize(
     ("finding", "line"),
     [
@@ -250,3 +280,14 @@ def test_a_finding_is_one_object_for_machines() -> None:
     line = render(Finding(Level.TAKEN, "a.b", "is taken"), as_json=True)
 
     assert line == '{"level":"taken","path":"a.b","text":"is taken"}'
+
+
+@pytest.mark.parametrize(
+    ("document", "text"),
+    [(jwks(ED.jwk()), "has 1 key"), (jwks(ED.jwk(), ED.jwk(kid="ed-2")), "has 2 keys")],
+    ids=["one", "two"],
+)
+def test_keys_are_counted_as_people_count(document: bytes, text: str) -> None:
+    Path("jwks.json").write_bytes(document)
+
+    assert [found.text for found in checked() if found.path.startswith("auth")] == [text]

@@ -99,8 +99,8 @@ def test_a_refused_record_is_its_envelope_plus_the_reason(tmp_path: Path) -> Non
 
 
 def test_a_quarantined_frame_is_its_place_and_its_bytes(tmp_path: Path) -> None:
-    grave = DeadLetters(OsDisk(), tmp_path / "dead", bytes_max=BYTES_MAX)
-    grave.bury([dead.quarantined(FRAME, dead_ms=DEAD_MS)])
+    dead_letters = DeadLetters(OsDisk(), tmp_path / "dead", bytes_max=BYTES_MAX)
+    dead_letters.bury([dead.quarantined(FRAME, dead_ms=DEAD_MS)])
 
     assert letters(tmp_path / "dead") == [
         {
@@ -116,8 +116,8 @@ def test_a_quarantined_frame_is_its_place_and_its_bytes(tmp_path: Path) -> None:
 
 def test_letters_stay_in_order_over_burials_and_restarts(tmp_path: Path) -> None:
     for number in range(3):
-        grave = DeadLetters(OsDisk(), tmp_path / "dead", bytes_max=BYTES_MAX)
-        grave.bury([refused(f"{number}a"), refused(f"{number}b")])
+        dead_letters = DeadLetters(OsDisk(), tmp_path / "dead", bytes_max=BYTES_MAX)
+        dead_letters.bury([refused(f"{number}a"), refused(f"{number}b")])
 
     assert [letter["reason"] for letter in letters(tmp_path / "dead")] == [
         *("0a", "0b", "1a", "1b", "2a", "2b")
@@ -125,11 +125,11 @@ def test_letters_stay_in_order_over_burials_and_restarts(tmp_path: Path) -> None
 
 
 def test_a_full_file_is_followed_by_a_new_one(tmp_path: Path) -> None:
-    grave = DeadLetters(OsDisk(), tmp_path / "dead", bytes_max=BYTES_MAX)
+    dead_letters = DeadLetters(OsDisk(), tmp_path / "dead", bytes_max=BYTES_MAX)
     frame = Quarantined(1, 0, bytes(dead.FILE_BYTES_MAX), "zeros")
     for _ in range(2):
-        grave.bury([dead.quarantined(frame, dead_ms=DEAD_MS)])
-    grave.bury([refused()])
+        dead_letters.bury([dead.quarantined(frame, dead_ms=DEAD_MS)])
+    dead_letters.bury([refused()])
 
     assert [path.name for path in sorted((tmp_path / "dead").glob("*.jsonl"))] == [
         "0000000001.jsonl",
@@ -139,13 +139,13 @@ def test_a_full_file_is_followed_by_a_new_one(tmp_path: Path) -> None:
 
 
 def test_a_file_taken_out_leaves_the_others_as_they_are(tmp_path: Path) -> None:
-    grave = DeadLetters(OsDisk(), tmp_path / "dead", bytes_max=BYTES_MAX)
+    dead_letters = DeadLetters(OsDisk(), tmp_path / "dead", bytes_max=BYTES_MAX)
     frame = Quarantined(1, 0, bytes(dead.FILE_BYTES_MAX), "zeros")
-    grave.bury([dead.quarantined(frame, dead_ms=DEAD_MS)])
-    grave.bury([refused("kept")])
+    dead_letters.bury([dead.quarantined(frame, dead_ms=DEAD_MS)])
+    dead_letters.bury([refused("kept")])
     (tmp_path / "dead" / "0000000001.jsonl").unlink()
 
-    grave.bury([refused("new")])
+    dead_letters.bury([refused("new")])
 
     assert [letter["reason"] for letter in letters(tmp_path / "dead")] == ["kept", "new"]
 
@@ -165,13 +165,13 @@ def test_the_bound_holds_to_the_byte_and_nothing_is_dropped_for_it(tmp_path: Pat
 
 
 def test_room_made_by_hand_is_used(tmp_path: Path) -> None:
-    grave = DeadLetters(OsDisk(), tmp_path / "dead", bytes_max=1_000)
-    grave.bury([refused()])
+    dead_letters = DeadLetters(OsDisk(), tmp_path / "dead", bytes_max=1_000)
+    dead_letters.bury([refused()])
     with pytest.raises(DeadUnavailable):
-        grave.bury([refused()])
+        dead_letters.bury([refused()])
     (tmp_path / "dead" / "0000000001.jsonl").unlink()
 
-    grave.bury([refused()])
+    dead_letters.bury([refused()])
 
     assert len(letters(tmp_path / "dead")) == 1
 
@@ -180,15 +180,51 @@ def test_nothing_is_used_before_the_first_letter(tmp_path: Path) -> None:
     assert DeadLetters(OsDisk(), tmp_path / "dead", bytes_max=BYTES_MAX).bytes_used() == 0
 
 
+def test_what_is_used_is_known_from_the_start_without_asking_the_disk(tmp_path: Path) -> None:
+    DeadLetters(OsDisk(), tmp_path / "dead", bytes_max=BYTES_MAX).bury([refused()])
+    disk = NthCallFails(0)
+    dead_letters = DeadLetters(disk, tmp_path / "dead", bytes_max=BYTES_MAX)
+    (path,) = (tmp_path / "dead").glob("*.jsonl")
+    size = path.stat().st_size
+
+    disk.left = 1
+    assert dead_letters.bytes_used() == size
+    assert disk.left == 1
+    disk.left = 0
+    dead_letters.bury([refused()])
+
+    assert dead_letters.bytes_used() == path.stat().st_size > size
+
+
+def test_a_disk_that_cannot_be_measured_keeps_no_gateway_from_starting(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    dead_letters = DeadLetters(NthCallFails(1), tmp_path / "dead", bytes_max=BYTES_MAX)
+
+    assert dead_letters.bytes_used() == 0
+    assert [record.message for record in caplog.records] == ["dead letters not measured"]
+
+
+def test_letters_taken_out_by_hand_are_noticed_at_the_next_burial(tmp_path: Path) -> None:
+    dead_letters = DeadLetters(OsDisk(), tmp_path / "dead", bytes_max=BYTES_MAX)
+    dead_letters.bury([refused()])
+    size = dead_letters.bytes_used()
+    (tmp_path / "dead" / "0000000001.jsonl").unlink()
+
+    dead_letters.bury([refused()])
+
+    assert dead_letters.bytes_used() == size
+
+
 def test_nobody_writes_while_letters_are_taken_out(tmp_path: Path) -> None:
-    grave = DeadLetters(OsDisk(), tmp_path / "dead", bytes_max=BYTES_MAX)
-    grave.bury([refused()])
+    dead_letters = DeadLetters(OsDisk(), tmp_path / "dead", bytes_max=BYTES_MAX)
+    dead_letters.bury([refused()])
     with (tmp_path / "dead" / dead.LOCK_FILE).open("rb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        with pytest.raises(DeadUnavailable):
-            grave.bury([refused()])
+        with pytest.raises(DeadUnavailable, match="another process is at"):
+            dead_letters.bury([refused()])
 
-    grave.bury([refused()])
+    dead_letters.bury([refused()])
 
     assert len(letters(tmp_path / "dead")) == 2
 
@@ -196,13 +232,16 @@ def test_nobody_writes_while_letters_are_taken_out(tmp_path: Path) -> None:
 @pytest.mark.parametrize("nth", range(1, 6))
 def test_a_failing_disk_leaves_what_was_there(tmp_path: Path, nth: int) -> None:
     """The third burial, each of its calls in turn: what it adds is there whole, or not."""
-    grave = DeadLetters(OsDisk(), tmp_path / "dead", bytes_max=BYTES_MAX)
-    grave.bury([refused("first")])
+    dead_letters = DeadLetters(OsDisk(), tmp_path / "dead", bytes_max=BYTES_MAX)
+    dead_letters.bury([refused("first")])
 
+    disk = NthCallFails(0)
+    failing = DeadLetters(disk, tmp_path / "dead", bytes_max=BYTES_MAX)
+    disk.left = nth
     with pytest.raises(DeadUnavailable):
-        DeadLetters(NthCallFails(nth), tmp_path / "dead", bytes_max=BYTES_MAX).bury([refused()])
+        failing.bury([refused()])
     there = letters(tmp_path / "dead")
-    grave.bury([refused("again")])
+    dead_letters.bury([refused("again")])
 
     assert [letter["reason"] for letter in there] == ["first"]
     assert [letter["reason"] for letter in letters(tmp_path / "dead")] == ["first", "again"]

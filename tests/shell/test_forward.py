@@ -1,6 +1,7 @@
 """``edge.shell.forward``: everything reaches the origin, or is dead, whatever the origin does."""
 
 import asyncio
+import errno
 import logging
 import random
 import threading
@@ -10,8 +11,8 @@ import pytest
 from hypothesis import given, strategies as st
 
 from edge.config import SpoolSettings
-from edge.core.backoff import TRIP_FAILURES, State
-from edge.core.instant import NS_PER_MS
+from edge.core.backoff import TRIP_FAILURES
+from edge.core.instant import NS_PER_MS, NS_PER_S
 from edge.core.record import Footprint, Record
 from edge.shell.clock import SystemClock
 from edge.shell.dead import DeadLetters
@@ -24,7 +25,7 @@ from origin_client.origin import OriginUnavailable, Outgoing
 from tests.fakes import NOW
 from tests.fakes_forward import (
     LANE,
-    MemoryGrave,
+    MemoryDeadLetters,
     Outcome,
     RecordingOrigin,
     World,
@@ -46,7 +47,7 @@ def test_a_lane_is_forwarded_oldest_first_in_full_batches() -> None:
 
     assert world.origin.numbers() == list(range(1, 1_201))
     assert [len(batch) for batch in world.origin.batches] == [500, 500, 200]
-    assert world.forwarder.statistics() == Statistics(forwarded=1_200, batches=3)
+    assert world.forwarder.statistics() == Statistics(forwarded=1_200)
     assert world.forwarder.health() is None
     assert world.pauses_s == []
 
@@ -68,13 +69,11 @@ def test_of_100_records_the_37th_is_refused_and_the_origin_dies_at_the_60th() ->
     world.forward()
 
     assert world.origin.numbers() == [*range(1, 37), *range(38, 101)]
-    assert world.grave.numbers() == [37]
+    assert world.dead_letters.numbers() == [37]
     assert world.forwarder.statistics() == Statistics(
         forwarded=99,
         dead=1,
-        batches=1,
         failures=1,
-        last_failure="origin unavailable: died at 60",
     )
 
 
@@ -85,8 +84,18 @@ def test_who_is_refused_with_a_neighbour_is_tried_alone() -> None:
 
     assert world.origin.batches == [[1, 2, 3, 4, 5, 6], [3], [4], [5], [6]]
     assert world.origin.numbers() == [1, 2, 4, 5, 6]
-    assert world.grave.numbers() == [3]
-    assert world.grave.letters[0].reason == "poison among 1"
+    assert world.dead_letters.numbers() == [3]
+    assert world.dead_letters.letters[0].reason == "poison among 1"
+
+
+def test_who_is_tried_alone_is_tried_in_the_lanes_order() -> None:
+    world = World(
+        run_of(6), RecordingOrigin(poison=frozenset({3}), is_strict=True, is_backwards=True)
+    )
+
+    world.forward()
+
+    assert world.origin.batches == [[1, 2, 3, 4, 5, 6], [3], [4], [5], [6]]
 
 
 def test_who_was_refused_alone_is_not_asked_twice() -> None:
@@ -95,7 +104,7 @@ def test_who_was_refused_alone_is_not_asked_twice() -> None:
     world.forward()
 
     assert world.origin.batches == [[1]]
-    assert world.grave.numbers() == [1]
+    assert world.dead_letters.numbers() == [1]
 
 
 def test_a_record_too_large_is_dead_without_being_tried() -> None:
@@ -105,8 +114,8 @@ def test_a_record_too_large_is_dead_without_being_tried() -> None:
     world.forward()
 
     assert world.origin.batches == [[1, 3]]
-    assert world.grave.numbers() == [2]
-    assert world.grave.letters[0].reason == f"larger than {len(large.value) - 1} bytes"
+    assert world.dead_letters.numbers() == [2]
+    assert world.dead_letters.letters[0].reason == f"larger than {len(large.value) - 1} bytes"
 
 
 def test_a_record_just_not_too_large_is_forwarded() -> None:
@@ -123,8 +132,8 @@ def test_a_frame_that_cannot_be_read_costs_itself() -> None:
     world.forward()
 
     assert world.origin.batches == [[1, 2]]
-    assert world.grave.places() == [1]
-    assert world.forwarder.statistics() == Statistics(forwarded=2, quarantined=1, batches=1)
+    assert world.dead_letters.places() == [1]
+    assert world.forwarder.statistics() == Statistics(forwarded=2)
 
 
 def test_a_batch_of_nothing_but_damage_does_not_bother_the_origin() -> None:
@@ -133,20 +142,17 @@ def test_a_batch_of_nothing_but_damage_does_not_bother_the_origin() -> None:
     world.forward()
 
     assert world.origin.batches == []
-    assert world.grave.places() == [0, 1]
+    assert world.dead_letters.places() == [0, 1]
 
 
 def test_an_outage_ends_with_a_probe_of_one_record() -> None:
     world = World(run_of(10), RecordingOrigin(script=[Outcome.LOST] * (TRIP_FAILURES + 1)))
-    breakers: list[State] = []
-    world.on_pause = lambda: breakers.append(world.forwarder.statistics().breaker)
 
     world.forward()
 
     sizes = [len(batch) for batch in world.origin.batches]
     assert sizes == [10] * TRIP_FAILURES + [1, 1, 9]
-    assert breakers == [State.CLOSED] * (TRIP_FAILURES - 1) + [State.OPEN] * 2
-    assert world.forwarder.statistics().breaker is State.CLOSED
+    assert len(world.pauses_s) == TRIP_FAILURES + 1
 
 
 def test_an_outage_is_named_while_it_lasts_and_logged_once(
@@ -180,7 +186,7 @@ def test_lanes_that_lost_the_same_origin_do_not_come_back_together() -> None:
 
 def test_the_lane_waits_while_its_dead_letters_have_no_room() -> None:
     origin = RecordingOrigin(poison=frozenset({2}))
-    world = World(run_of(3), origin, MemoryGrave(failures=2))
+    world = World(run_of(3), origin, MemoryDeadLetters(failures=2))
     seen: list[tuple[str | None, int]] = []
     world.on_pause = lambda: seen.append((world.forwarder.health(), world.lane.cursor.offset))
 
@@ -188,7 +194,7 @@ def test_the_lane_waits_while_its_dead_letters_have_no_room() -> None:
 
     assert seen == [("dead letters: no room", 0)] * 2
     assert world.origin.batches == [[1, 2, 3], [2]], "nothing is published again meanwhile"
-    assert world.grave.numbers() == [2]
+    assert world.dead_letters.numbers() == [2]
     assert world.forwarder.health() is None
 
 
@@ -207,6 +213,16 @@ def test_a_small_young_batch_waits_for_company() -> None:
 
     assert world.pauses_s == [(COMPANY_MS - 5) / 1000]
     assert world.origin.batches == [[1, 2]]
+
+
+def test_a_draining_lane_waits_for_no_company() -> None:
+    world = World([stored(1, accepted_ms=NOW_MS)])
+
+    world.forwarder.begin_drain()
+    world.forward()
+
+    assert world.origin.numbers() == [1]
+    assert world.pauses_s == []
 
 
 @pytest.mark.parametrize(
@@ -237,14 +253,29 @@ def test_a_wall_clock_set_back_delays_by_no_more_than_company() -> None:
 
 def test_a_bug_costs_a_round_and_not_the_thread(caplog: pytest.LogCaptureFixture) -> None:
     world = World(run_of(3))
-    world.lane.faults = [RuntimeError("planted"), OSError("planted too")]
+    world.lane.faults = [RuntimeError("planted"), ValueError("planted too")]
 
     world.forward()
 
     assert world.origin.numbers() == [1, 2, 3]
     assert world.forwarder.statistics().failures == 2
-    assert world.forwarder.statistics().last_failure == "OSError: planted too"
     assert sum(record.exc_info is not None for record in caplog.records) == 2
+
+
+def test_a_spool_that_cannot_be_read_is_an_outage_without_a_traceback(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    world = World(run_of(3))
+    world.lane.faults = [OSError(errno.EMFILE, "Too many open files")] * 3
+    seen: list[str | None] = []
+    world.on_pause = lambda: seen.append(world.forwarder.health())
+
+    world.forward()
+
+    assert seen == ["spool unreadable: [Errno 24] Too many open files"] * 3
+    assert world.origin.numbers() == [1, 2, 3]
+    assert world.dead_letters.letters == []
+    assert [record.exc_info for record in caplog.records] == [None]
 
 
 def test_a_lane_that_closes_under_a_reader_is_not_acknowledged() -> None:
@@ -283,6 +314,20 @@ def test_an_idle_forwarder_forwards_what_comes_and_stops_when_asked() -> None:
     assert world.origin.numbers() == [1, 2]
 
 
+def test_what_comes_between_the_last_look_and_the_order_to_drain_is_forwarded() -> None:
+    def arrive_too_late() -> None:
+        world.lane.on_nothing = lambda: None
+        world.frames.extend(run_of(2))
+        world.forwarder.begin_drain()
+
+    world = World([])
+    world.lane.on_nothing = arrive_too_late
+    world.forwarder.start()
+
+    assert world.forwarder.join(world.clock.now().steady_ns + 10 * NS_PER_S)
+    assert world.origin.numbers() == [1, 2]
+
+
 def is_running() -> bool:
     return any(thread.name == f"forward-{LANE}" for thread in threading.enumerate())
 
@@ -301,8 +346,24 @@ def test_an_origin_that_does_not_answer_is_closed_at_the_deadline() -> None:
     assert world.lane.cursor.offset == 0
 
 
+def test_lanes_are_told_first_and_joined_later_by_one_deadline() -> None:
+    def hang() -> None:
+        world.origin.closed.wait()
+
+    world = World(run_of(5), RecordingOrigin(before_publish=hang))
+    world.forwarder.start()
+    deadline_ns = world.clock.now().steady_ns
+
+    world.forwarder.begin_drain()
+    is_late = not world.forwarder.join(deadline_ns)
+    world.forwarder.abandon()
+
+    assert is_late
+    assert world.forwarder.join(deadline_ns + 10 * NS_PER_S)
+
+
 def test_a_lane_that_waits_for_room_ends_at_the_deadline() -> None:
-    world = World([damaged(0)], grave=MemoryGrave(failures=1_000_000_000))
+    world = World([damaged(0)], dead_letters=MemoryDeadLetters(failures=1_000_000_000))
     waiting = threading.Event()
     world.on_pause = waiting.set
     world.forwarder.start()
@@ -316,7 +377,7 @@ def test_a_lane_that_waits_for_room_ends_at_the_deadline() -> None:
 
 @st.composite
 def worlds(draw: st.DrawFn) -> World:
-    """A lane of up to 40 frames, an origin with faults, and a grave with some."""
+    """A lane of up to 40 frames, an origin with faults, and dead letters with some."""
     frames: list[Stored | Quarantined] = []
     for place in range(draw(st.integers(0, 40))):
         if draw(st.integers(0, 9)) == 0:
@@ -329,7 +390,7 @@ def worlds(draw: st.DrawFn) -> World:
         is_strict=draw(st.booleans()),
     )
     world = World(
-        frames, origin, MemoryGrave(draw(st.integers(0, 2))), seed=draw(st.integers())
+        frames, origin, MemoryDeadLetters(draw(st.integers(0, 2))), seed=draw(st.integers())
     )
     world.lane.frames_max = draw(st.integers(1, 12))
     return world
@@ -354,13 +415,12 @@ def test_whatever_the_origin_does_each_record_is_delivered_in_order_or_dead_once
         place for place, frame in enumerate(world.frames) if isinstance(frame, Quarantined)
     ]
     assert world.origin.orders() == by_key
-    assert world.grave.numbers() == refused
-    assert world.grave.places() == quarantined
+    assert world.dead_letters.numbers() == refused
+    assert world.dead_letters.places() == quarantined
     assert world.lane.cursor.offset == len(world.frames)
     statistics = world.forwarder.statistics()
     assert statistics.forwarded == sum(map(len, by_key.values()))
     assert statistics.dead == len(refused)
-    assert statistics.quarantined == len(quarantined)
 
 
 async def accept(spool: Spool, count: int) -> None:
@@ -378,7 +438,7 @@ async def accept(spool: Spool, count: int) -> None:
 
 def test_the_spools_own_lane_is_forwarded_and_its_dead_are_on_disk(tmp_path: Path) -> None:
     origin = RecordingOrigin(script=[Outcome.HALF], poison=frozenset({37}))
-    grave = DeadLetters(OsDisk(), tmp_path / "0" / LANE / "dead", bytes_max=1 << 20)
+    dead_letters = DeadLetters(OsDisk(), tmp_path / "0" / LANE / "dead", bytes_max=1 << 20)
 
     async def live() -> Statistics:
         spool = Spool.open(SpoolSettings(path=str(tmp_path), allow_volatile=True))
@@ -387,7 +447,7 @@ def test_the_spools_own_lane_is_forwarded_and_its_dead_are_on_disk(tmp_path: Pat
             LANE,
             spool.lane(LANE),
             origin,
-            grave,
+            dead_letters,
             Timing(SystemClock(), random.Random(0)),  # noqa: S311  # a seed replays
         )
         forwarder.start()

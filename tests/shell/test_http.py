@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,14 +12,15 @@ from starlette.testclient import TestClient
 from starlette.types import Message, Scope
 from typing_extensions import override
 
+from edge.core import record
 from edge.core.admit import House
 from edge.core.lane import Lane
 from edge.core.limit import Quota
 from edge.core.record import Record
-from edge.core.reject import Reason
+from edge.core.reject import Reason, Reject
 from edge.core.verdict import Outcome, Tally, Verdict
 from edge.shell.answers import CLOSE
-from edge.shell.http import Ingest, _lost
+from edge.shell.http import Ingest, lost_syncs
 from edge.shell.life import Life
 from edge.shell.meters import Meters
 from edge.shell.spool.commit import Commit, Synced
@@ -112,17 +114,24 @@ def test_accepted_means_spooled_and_synced(door: Door) -> None:
     assert door.meters.outcomes == {Tally(Outcome.ACCEPTED, "none", "game"): 1}
 
 
-@pytest.mark.parametrize("outcome", [Synced.FAILED, Synced.OVERDUE])
+@pytest.mark.parametrize(
+    ("outcome", "code", "retry_after"),
+    [
+        (Synced.FAILED, "lane_failed", "1"),
+        (Synced.OVERDUE, "lane_failed", "1"),
+        (Synced.FULL, "lane_full", "5"),
+    ],
+)
 def test_an_event_whose_sync_did_not_hold_in_time_is_not_a_success(
-    door: Door, outcome: Synced
+    door: Door, outcome: Synced, code: str, retry_after: str
 ) -> None:
     door.spool.outcome = outcome
 
     response = door.client().post("/v1/events", json=[spin()])
 
     assert response.status_code == 503
-    assert response.headers["retry-after"] == "1"
-    assert response.json()["refused"][0]["code"] == "lane_failed"
+    assert response.headers["retry-after"] == retry_after
+    assert response.json()["refused"][0]["code"] == code
 
 
 def test_a_known_speaker_learns_what_is_left(door: Door) -> None:
@@ -395,8 +404,8 @@ def test_two_lanes_are_asked_before_either_is_waited_for() -> None:
     slow, quick = (Commit(lane, overdue_at_s=0) for lane in (Lane.GAME, Lane.BET))
     verdicts = [Verdict(Outcome.ACCEPTED, commit.lane, "i", commit) for commit in (slow, quick)]
 
-    async def story() -> frozenset[Commit]:
-        waiting = asyncio.create_task(_lost(verdicts))
+    async def story() -> Mapping[record.Commit, Reject]:
+        waiting = asyncio.create_task(lost_syncs(verdicts))
         await asyncio.sleep(0)
         for commit, outcome in (
             (quick, Synced.OVERDUE),
@@ -407,4 +416,6 @@ def test_two_lanes_are_asked_before_either_is_waited_for() -> None:
             await asyncio.sleep(0)
         return await waiting
 
-    assert asyncio.run(story()) == {quick}
+    assert {commit: reject.reason for commit, reject in asyncio.run(story()).items()} == {
+        quick: Reason.LANE_FAILED
+    }

@@ -3,7 +3,9 @@
 import io
 import json
 import logging
+import subprocess
 import sys
+import threading
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -13,6 +15,7 @@ from hypothesis import given, strategies as st
 from typing_extensions import override
 
 from edge.core.instant import NS_PER_S
+from edge.shell import journal as journal_module
 from edge.shell.journal import (
     FIELDS_MAX,
     LINES_PER_WINDOW_MAX,
@@ -36,6 +39,21 @@ class BrokenPipe(io.StringIO):
         raise BrokenPipeError
 
 
+class Stalled(io.StringIO):
+    """Takes nothing until it goes on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stalled = threading.Event()
+        self.goes_on = threading.Event()
+
+    @override
+    def write(self, text: str, /) -> int:
+        self.stalled.set()
+        self.goes_on.wait(30)
+        return super().write(text)
+
+
 class Desk:
     """A logger that writes into a journal of its own."""
 
@@ -49,6 +67,7 @@ class Desk:
     @property
     def lines(self) -> list[dict[str, Any]]:
         """What was written, decoded."""
+        self.journal.flush()
         return [json.loads(line) for line in self.stream.getvalue().splitlines()]
 
 
@@ -244,9 +263,92 @@ def test_every_message_is_told_or_counted_once(steps: list[tuple[int, int]]) -> 
 
 def test_a_log_nobody_reads_stops_nobody() -> None:
     log = logging.Logger("edge.test")  # noqa: LOG001  # apart from pytest's root
-    log.addHandler(Journal(BrokenPipe(), FakeClock()))
+    journal = Journal(BrokenPipe(), FakeClock())
+    log.addHandler(journal)
 
     log.error("into the void")
+    journal.close()
+
+
+def test_a_reader_that_stalls_stops_nobody_and_is_told_what_it_missed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(journal_module, "QUEUED_LINES_MAX", 3)
+    stream, log = Stalled(), logging.Logger("edge.test")  # noqa: LOG001  # apart from pytest's root
+    journal = Journal(stream, FakeClock())
+    log.addHandler(journal)
+    log.info("first")
+    assert stream.stalled.wait(10)
+
+    for number in range(10):
+        log.info(f"line {number}")  # noqa: G004  # each its own message, or it would be counted
+    stream.goes_on.set()
+    journal.flush()
+    log.info("last")
+    journal.close()
+
+    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert [(line["event"], line.get("lines")) for line in lines] == [
+        ("first", None),
+        *((f"line {number}", None) for number in range(3)),
+        ("lines lost", 7),
+        ("last", None),
+    ]
+
+
+def test_closing_waits_for_a_stalled_reader_no_longer_than_its_bound(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(journal_module, "FLUSH_S", 0.01)
+    stream, log = Stalled(), logging.Logger("edge.test")  # noqa: LOG001  # apart from pytest's root
+    journal = Journal(stream, FakeClock())
+    log.addHandler(journal)
+    log.info("first")
+
+    journal.close()
+
+    assert stream.getvalue() == ""
+    stream.goes_on.set()
+
+
+def test_a_process_whose_log_nobody_reads_ends() -> None:
+    script = (
+        "import logging, sys; from edge.shell.journal import configure;"
+        "from edge.shell.clock import SystemClock;"
+        "configure(open(2, 'w', closefd=False), SystemClock());"
+        "[logging.warning(f'{n} ' + 200 * 'x') for n in range(2_000)]"
+    )
+    command = [sys.executable, "-c", script]
+    with subprocess.Popen(command, stderr=subprocess.PIPE) as process:
+        assert process.wait(30) == 0
+        process.communicate()
+
+
+class Untellable:
+    """Not even its name."""
+
+    @override
+    def __str__(self) -> str:
+        raise RuntimeError("planted")
+
+
+def test_what_cannot_be_told_is_named_by_its_type(desk: Desk) -> None:
+    desk.log.info("field", extra={"value": Untellable()})
+    desk.log.info("argument %s", Untellable())
+    desk.log.info(Untellable())
+
+    assert desk.lines[0]["value"] == "<Untellable>"
+    assert [line["event"] for line in desk.lines] == ["field", "argument %s", "<Untellable>"]
+
+
+class Ratio(float):
+    """A float that JSON's writer does not know."""
+
+
+def test_a_strange_number_is_a_number(desk: Desk) -> None:
+    desk.log.info("value", extra={"value": Ratio(0.5)})
+
+    assert desk.lines[0]["value"] == 0.5
 
 
 @pytest.mark.usefixtures("_root")
@@ -267,6 +369,7 @@ def test_everything_is_routed_through_the_journal_once() -> None:
         warnings.simplefilter("always")
         warnings.warn("old", DeprecationWarning, stacklevel=1)
 
+    logging.getLogger().handlers[-1].flush()
     lines = [json.loads(line) for line in stream.getvalue().splitlines()]
     assert [(line["logger"], len(line)) for line in lines] == [
         ("uvicorn.error", 4),

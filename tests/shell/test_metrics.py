@@ -49,7 +49,7 @@ class FakeForwarder:
         return Statistics(forwarded=7, dead=1, failures=2)
 
 
-class FakeGrave:
+class FakeDeadLetters:
     """Holds a little."""
 
     def bytes_used(self) -> int:
@@ -75,7 +75,7 @@ def collected(*keys: KeyStatistics) -> Iterator[Metric]:
         meters=meters(),
         spool=FakeSpool(),
         forwarders={lane: FakeForwarder() for lane in Lane},
-        graves={lane: FakeGrave() for lane in Lane},
+        dead_letters={lane: FakeDeadLetters() for lane in Lane},
         recall=Recall(dedupe_window_s=60, dedupe_entries_max=8, sessions_max=8),
         quotas=quotas,
         tokens=TokenCache(),

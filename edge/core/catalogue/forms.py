@@ -13,6 +13,8 @@ from typing import Annotated, Final, Literal, TypeAlias
 import msgspec
 from msgspec import Meta
 
+from edge.core.attributes import UUID_PATTERN
+
 INT_MAX: Final = 2**53 - 1
 """The largest integer that every JSON reader keeps exactly. Source: RFC 8259 §6."""
 
@@ -20,7 +22,6 @@ AMOUNT_MINOR_MAX: Final = 10**12
 """The largest single amount of money, minor units."""
 
 ID_PATTERN: Final = "^[A-Za-z0-9._:-]{1,64}$"
-UUID_PATTERN: Final = "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
 HMAC64_PATTERN: Final = "^[0-9a-f]{64}$"
 PROMO_CODE_PATTERN: Final = "^[A-Z0-9_-]{3,32}$"
 

@@ -6,6 +6,7 @@ Each issuer has one source, a URL or a mounted file, and a *ring*: the keys now 
 moment at which its source was last found good. Requests only ever look at the ring, so an
 issuer that hangs costs them nothing. A task per issuer renews it in the background, in a thread
 of its own: an issuer never waits for another one's resolver, and never has two fetches at once.
+A resolver or a FIFO may hang for ever; what hangs is given up, and keeps nobody from leaving.
 
 *Renewing.* A URL is fetched every ``jwks_refresh_s``, a file is read every five seconds; its
 content is compared, so it does not matter how it was replaced (Kubernetes swaps a symlink). A
@@ -27,8 +28,8 @@ no table of unknown names to fill.
 import asyncio
 import contextlib
 import logging
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -38,6 +39,7 @@ from edge.core.instant import NS_PER_S, Instant
 from edge.core.keyset import Algorithm, KeySet, KeySetRefused, read_key_set
 from edge.shell.clock import Clock
 from edge.shell.keys.fetch import FetchFailed
+from edge.shell.keys.flight import Flight
 from edge.shell.keys.source import FETCH_TIMEOUT_S, KeySource, open_source
 
 log: Final = logging.getLogger("edge.keys")
@@ -89,7 +91,7 @@ class _Ring:
         issuer: Its name in the settings.
         fallback: The algorithm of keys that name none.
         source: Where the key set is read.
-        thread: Its only thread; starts with the first renewal.
+        flight: Its one reading under way, if any.
         held: The keys; ``None`` until there are some.
         good_steady_ns: When the source was last found good.
         due_steady_ns: When to renew; ``None`` is at once.
@@ -104,7 +106,7 @@ class _Ring:
     issuer: str
     fallback: Algorithm | None
     source: KeySource
-    thread: ThreadPoolExecutor
+    flight: Flight[KeySet] = field(default_factory=Flight[KeySet])
     held: IssuerKeys | None = None
     good_steady_ns: int = 0
     due_steady_ns: int | None = None
@@ -177,9 +179,7 @@ class Keyring:
         for number, issuer in enumerate(auth.issuers):
             path = f"auth.issuers[{number}]"
             source = open_source(issuer, path, directory, auth.jwks_refresh_s)
-            thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="keys")
-            ring = _Ring(issuer.issuer, issuer.algorithm, source, thread)
-            self._rings[issuer.issuer] = ring
+            self._rings[issuer.issuer] = _Ring(issuer.issuer, issuer.algorithm, source)
 
     def keys_of(self, issuer: str) -> IssuerKeys | None:
         """The keys of *issuer* at hand, without waiting; ``None`` if it never had any."""
@@ -198,13 +198,9 @@ class Keyring:
 
     async def run(self) -> None:
         """Renew what is due, for ever. Cancelled, it leaves the keys as they are."""
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                for ring in self._rings.values():
-                    tasks.create_task(self._tend(ring))
-        finally:
+        async with asyncio.TaskGroup() as tasks:
             for ring in self._rings.values():
-                ring.thread.shutdown(wait=False, cancel_futures=True)
+                tasks.create_task(self._tend(ring))
 
     async def tick(self) -> None:
         """Renew every issuer that is due by the clock; return when each has ended."""
@@ -267,10 +263,9 @@ class Keyring:
     async def _renew(self, ring: _Ring) -> None:
         asked = self._clock.now()
         ring.due_steady_ns = asked.steady_ns
-        loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(RENEWAL_TIMEOUT_S):
-                key_set = await loop.run_in_executor(ring.thread, _obtain, ring, asked.unix_ns)
+                key_set = await ring.flight.run(partial(_obtain, ring, asked.unix_ns))
         except (FetchFailed, KeySetRefused) as error:
             ring.fail(str(error), self._clock.now())
         except TimeoutError:

@@ -4,8 +4,7 @@ Design constraints
 ------------------
 A gateway that starts while its issuer is down must still know the players who are logged in.
 So what was fetched and found good is kept, together with when, because age decides whether it
-may still be believed. The file is replaced whole (temporary file, sync, rename, sync of the
-directory): a crash leaves the old set or the new one. It is not trusted when read: its keys go
+may still be believed. The file is replaced whole: a crash leaves the old set or the new one. It is not trusted when read: its keys go
 through the same hygiene as fresh ones. Its name is a digest of issuer and source, so a changed
 setting never finds the keys of the old one.
 
@@ -16,7 +15,6 @@ clock) and ``jwks``, the document as it came, as text.
 """
 
 import hashlib
-import os
 from pathlib import Path
 from typing import Final, Literal
 
@@ -24,7 +22,9 @@ import msgspec
 
 from edge.core.instant import NS_PER_MS
 from edge.core.keyset import KEY_SET_BYTES_MAX
+from edge.shell.spool.disk import OsDisk, publish, settle_directory
 
+_DISK: Final = OsDisk()
 _FILE_BYTES_MAX: Final = 8 * KEY_SET_BYTES_MAX
 """Quoting a document as a JSON string makes it at most six times as long."""
 
@@ -50,7 +50,7 @@ class LastGood:
         """Return when *jwks*, UTF-8, is on stable storage in place of what was there.
 
         Raises:
-            OSError: It is not; what was there still is.
+            OSError: It is not for sure; what is there is whole, be it the old set or the new.
         """
         record = _Record(
             issuer=self._issuer,
@@ -58,18 +58,8 @@ class LastGood:
             fetched_unix_ms=fetched_unix_ns // NS_PER_MS,
             jwks=jwks.decode("utf-8"),
         )
-        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        draft = self._path.with_suffix(".new")
-        with draft.open("wb") as file:
-            file.write(msgspec.json.encode(record))
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(self._path)
-        descriptor = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        settle_directory(_DISK, self._path.parent)
+        publish(_DISK, self._path, msgspec.json.encode(record)).close()
 
     def load(self) -> tuple[bytes, int] | None:
         """Return the document and when it was fetched, unix ns; ``None`` if there is none.

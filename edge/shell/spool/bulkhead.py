@@ -1,12 +1,15 @@
 """Everything one lane has for itself, put together; and what it shares with the others."""
 
+import contextlib
+import logging
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
-from edge.config import SpoolSettings
+from edge.config import ConfigError, SpoolSettings
 from edge.core.instant import NS_PER_MS, NS_PER_S
 from edge.core.lane import Lane
 from edge.core.record import Footprint
@@ -14,16 +17,19 @@ from edge.shell.clock import Clock
 from edge.shell.meters import Histogram
 from edge.shell.spool.budget import Budget
 from edge.shell.spool.commit import Commit
+from edge.shell.spool.cursor import Position, load, settle
 from edge.shell.spool.disk import Disk, is_full, settle_directory
 from edge.shell.spool.intake import Intake, Loop
 from edge.shell.spool.lane_spool import LaneSpool
 from edge.shell.spool.lane_writer import LaneWriter
-from edge.shell.spool.recovery import Recovered, footprints, recover
+from edge.shell.spool.recovery import Recovered, footprints, outline, recover
 from edge.shell.spool.retention import Retention
 from edge.shell.spool.room import Room
 from edge.shell.spool.segment import Bounds, LaneFiles
 from edge.shell.spool.segment_writer import SegmentWriter
 from edge.shell.spool.shelf import Holdings, Shelf
+
+log = logging.getLogger(__name__)
 
 _AGE_PARTS: Final = 8
 """A segment is followed after an eighth of the dedupe window: so retention overshoots by no
@@ -81,6 +87,7 @@ class Bulkhead:
         hull: What it shares.
 
     Raises:
+        ConfigError: The disk is so full that what is on it cannot be made trustworthy.
         OSError: The directory cannot be read or written.
         UnknownVersion: Another version of the gateway wrote some of it.
 
@@ -95,7 +102,10 @@ class Bulkhead:
         settings = hull.settings
         settle_directory(hull.disk, directory)
         self._files: Final = LaneFiles(hull.disk, directory)
+        cursor = load(self._files)
         self._found: Final = _recover(self._files, hull.room)
+        _settle(self._files, hull.room, self._found.cursor)
+        _tell(lane, self._found, cursor)
         self.shelf: Final = Shelf(
             self._found.segments, self._found.cursor, self._found.oldest_waiting_ms
         )
@@ -115,6 +125,7 @@ class Bulkhead:
         self.intake: Final = Intake(
             lane, hull.budget, hull.bounds, sync_timeout_s=settings.sync_timeout_s
         )
+        hull.room.doors.append(self.intake)
         segments = SegmentWriter(
             self._files,
             self.shelf,
@@ -163,11 +174,52 @@ class Bulkhead:
 
 
 def _recover(files: LaneFiles, room: Room) -> Recovered:
-    """Recover a lane; on a full disk the headroom makes it possible."""
+    """Recover a lane; on a full disk headroom and retained segments make it possible."""
+    for make_room in (room.give_headroom, room.free, partial(_retire, files), None):
+        try:
+            return recover(files)
+        except OSError as error:
+            if not is_full(error):
+                raise
+        if make_room is not None:
+            make_room()
+    complaint = f"{files.directory} needs room for a copy of its last segment: the disk is full"
+    raise ConfigError("spool.path", complaint)
+
+
+def _settle(files: LaneFiles, room: Room, at: Position) -> None:
+    """Make the cursor's file; without room the first acknowledgement that finds some does."""
     try:
-        return recover(files)
+        settle(files, at)
     except OSError as error:
         if not is_full(error):
             raise
         room.give_headroom()
-        return recover(files)
+        with contextlib.suppress(OSError):
+            settle(files, at)
+
+
+def _retire(files: LaneFiles) -> None:
+    """Delete the segments that are wholly acknowledged, durably; recall forgets them."""
+    seen = outline(files)
+    if seen.found == seen.cursor:
+        for header in seen.headers[:-1]:
+            if Position(header.number, seen.ends[header.number]) <= seen.cursor:
+                files.remove(header.number)
+
+
+def _tell(lane: Lane, found: Recovered, cursor: Position | None) -> None:
+    """Leave a trace of what the start had to get over."""
+    if found.torn_bytes:
+        said = {"lane": lane, "bytes": found.torn_bytes}
+        log.warning("torn end of the last segment dropped", extra=said)
+    if found.segments and not found.segments[-1].header.edgespool:
+        last = found.segments[-1]
+        said = {"lane": lane, "segment": last.number, "bytes": last.size_bytes}
+        log.warning("last segment has no readable header", extra=said)
+    if found.segments and cursor is None:
+        said = {"lane": lane, "segment": found.cursor.segment}
+        log.warning("cursor missing or damaged: everything goes again", extra=said)
+    elif cursor is not None and cursor != found.cursor:
+        said = {"lane": lane, "segment": cursor.segment}
+        log.warning("cursor ahead of the segments: everything goes again", extra=said)

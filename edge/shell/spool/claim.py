@@ -54,7 +54,8 @@ class Lock:
             OSError: The file cannot be opened.
             SpoolLocked: Another process has it.
         """
-        self._descriptor: Final = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        self._path: Final = path
+        self._descriptor = self._open()
         deadline_ns = time.monotonic_ns() + round(wait_s * NS_PER_S)
         while not self._is_taken():
             if time.monotonic_ns() >= deadline_ns:
@@ -66,12 +67,36 @@ class Lock:
         """Let the next one in."""
         os.close(self._descriptor)
 
+    def _open(self) -> int:
+        return os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+
     def _is_taken(self) -> bool:
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
-        return True
+        if self._is_there():
+            return True
+        os.close(self._descriptor)
+        self._descriptor = self._open()
+        return False
+
+    def _is_there(self) -> bool:
+        """Whether what is locked still has the name: else the next one locks another file."""
+        try:
+            named = self._path.stat()
+        except FileNotFoundError:
+            return False
+        return os.path.samestat(os.fstat(self._descriptor), named)
+
+
+def stranger(path: Path) -> int | None:
+    """Tell the user who owns the lock at *path*, if there is one and it is not ours."""
+    try:
+        owner = path.stat().st_uid
+    except OSError:  # whoever opens the spool learns why
+        return None
+    return None if owner == os.geteuid() else owner
 
 
 class Identity(NamedTuple):
@@ -132,9 +157,11 @@ def unknown_format(path: Path, version: int) -> str:
 def volatile(path: Path, mounts: Path = _MOUNTS) -> str:
     """Name the file system under *path* if it cannot keep a promise, else ``""``.
 
+    Links are followed: what counts is where the bytes go.
+
     Source: proc_pid_mountinfo(5).
     """
-    kind, depth = "", -1
+    path, kind, depth = path.resolve(), "", -1
     for line in mounts.read_text(encoding="utf-8", errors="surrogateescape").splitlines():
         left, _, right = line.partition(" - ")
         point = Path(re.sub(r"\\([0-7]{3})", _unescape, left.split(" ")[4]))

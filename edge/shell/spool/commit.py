@@ -15,6 +15,7 @@ class Synced(enum.Enum):
 
     HELD = enum.auto()
     FAILED = enum.auto()
+    FULL = enum.auto()
     OVERDUE = enum.auto()
 
 

@@ -1,32 +1,47 @@
 """How far the origin has acknowledged one lane: a position in, a small durable file out.
 
+Design constraints
+------------------
+What makes room on a full disk is deletion, and deletion waits for the cursor: so writing it
+must need no byte and no inode. The file is made at the start, temporary name and all; from
+then on its two slots are overwritten in turn, each a page of its own. A write that is cut off
+costs the slot before last, and the last one still stands. Only a slot that cannot be written
+has the file made anew.
+
 Record
 ------
-``<lane>/cursor``, 40 bytes, little-endian, replaced whole (temporary name, sync, rename, sync
-of the directory)::
+``<lane>/cursor``, 4136 bytes: a slot at 0, zeros, a slot at 4096. The valid slot with the later
+generation counts; a file that ends after its first slot is one of an earlier gateway. A slot is
+40 bytes, little-endian::
 
-     0  8s   mark      FF "EDGECU" FE
-     8  u16  version   1
-    10  u16  0
-    12  u64  segment   the record to forward next stands in it,
-    20  u64  offset    here, or at the next segment's beginning if it ends here
-    28  u64  records   frames of that segment before the offset
-    36  u32  checksum  CRC-32 of the 36 bytes before
+     0  8s   mark        FF "EDGECU" FE
+     8  u16  version     1
+    10  u16  generation  one more than the other slot's, modulo 2^16
+    12  u64  segment     the record to forward next stands in it,
+    20  u64  offset      here, or at the next segment's beginning if it ends here
+    28  u64  records     frames of that segment before the offset
+    36  u32  checksum    CRC-32 of the 36 bytes before
 """
 
 from dataclasses import dataclass, field
 from struct import Struct
-from typing import Final
+from typing import Final, NamedTuple
 from zlib import crc32
 
 from edge.core.frame import HEADER_BYTES, UnknownVersion
-from edge.shell.spool.disk import publish
+from edge.shell.spool.disk import is_full, is_lost, publish
 from edge.shell.spool.segment import LaneFiles
 
 _MARK: Final = b"\xffEDGECU\xfe"
 _VERSION: Final = 1
 _CURSOR: Final = Struct("<8sHHQQQ")
 _CHECKSUM: Final = Struct("<I")
+_SLOT_BYTES: Final = _CURSOR.size + _CHECKSUM.size
+_SLOTS: Final = (0, 4096)
+"""Offsets. A page apart: no disk in use tears, or loses, two of them by one write."""
+
+_FILE_BYTES: Final = _SLOTS[-1] + _SLOT_BYTES
+_GENERATIONS: Final = 1 << 16
 _NAME: Final = "cursor"
 
 
@@ -51,26 +66,85 @@ def store(files: LaneFiles, at: Position) -> None:
     Raises:
         OSError: The next start may find this one or the one before.
     """
-    body = _CURSOR.pack(_MARK, _VERSION, 0, at.segment, at.offset, at.records)
-    publish(files.disk, files.directory / _NAME, body + _CHECKSUM.pack(crc32(body))).close()
+    path = files.directory / _NAME
+    content = _content(files)
+    held = _newest(content)
+    if held is not None and len(content) == _FILE_BYTES:
+        offset = next(slot for slot in _SLOTS if slot != held.offset)
+        try:
+            files.disk.overwrite(path, offset, _encode(at, held.generation + 1))
+        except OSError as error:
+            if is_full(error):  # it copies on write; a new file would need even more room
+                raise
+        else:
+            return
+    generation = 0 if held is None else held.generation + 1
+    publish(files.disk, path, _encode(at, generation).ljust(_FILE_BYTES, b"\0")).close()
+
+
+def settle(files: LaneFiles, at: Position) -> None:
+    """Make the file as it must be before the disk is full, unless it is.
+
+    Args:
+        files: The lane's directory.
+        at: What :func:`load` gave, or what is to be the first cursor.
+
+    Raises:
+        OSError: It could not be made.
+    """
+    content = _content(files)
+    if _newest(content) is None or len(content) != _FILE_BYTES:
+        store(files, at)
 
 
 def load(files: LaneFiles) -> Position | None:
     """Read the cursor; ``None`` when it is missing or damaged.
 
     Raises:
+        OSError: It cannot be read now.
         UnknownVersion: Another version of the gateway wrote it.
     """
+    found = _newest(_content(files))
+    return None if found is None else found.position
+
+
+class _Slot(NamedTuple):
+    """One valid slot."""
+
+    offset: int
+    generation: int
+    position: Position
+
+
+def _content(files: LaneFiles) -> bytes:
     try:
-        found = files.disk.read(files.directory / _NAME, 0, _CURSOR.size + _CHECKSUM.size)
-    except OSError:
+        return files.disk.read(files.directory / _NAME, 0, _FILE_BYTES)
+    except OSError as error:
+        if not is_lost(error):
+            raise
+        return b""
+
+
+def _newest(content: bytes) -> _Slot | None:
+    found = [slot for at in _SLOTS if (slot := _decode(content, at)) is not None]
+    if len(found) > 1 and (found[1].generation - found[0].generation) % _GENERATIONS == 1:
+        return found[1]
+    return found[0] if found else None
+
+
+def _encode(at: Position, generation: int) -> bytes:
+    numbers = (generation % _GENERATIONS, at.segment, at.offset, at.records)
+    body = _CURSOR.pack(_MARK, _VERSION, *numbers)
+    return body + _CHECKSUM.pack(crc32(body))
+
+
+def _decode(content: bytes, at: int) -> _Slot | None:
+    body, checksum = content[at : at + _CURSOR.size], content[at + _CURSOR.size :]
+    if checksum[: _CHECKSUM.size] != _CHECKSUM.pack(crc32(body)):
         return None
-    body = found[: _CURSOR.size]
-    if found[_CURSOR.size :] != _CHECKSUM.pack(crc32(body)):
-        return None
-    mark, version, _, segment, offset, records = _CURSOR.unpack(body)
+    mark, version, generation, segment, offset, records = _CURSOR.unpack(body)
     if mark != _MARK:
         return None
     if version != _VERSION:
         raise UnknownVersion(version)
-    return Position(segment, offset, records)
+    return _Slot(at, generation, Position(segment, offset, records))

@@ -18,6 +18,10 @@ _DIRECTORY_MODE: Final = 0o700
 
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 
+_LOST: Final = (errno.EIO, errno.ENODATA, errno.EUCLEAN, errno.EBADMSG, errno.ENOENT)
+"""A bad sector (the first two), damage that the file system found (the next), and no file. The
+rest (no descriptors, no memory, no permission, a stale mount) says nothing of the bytes."""
+
 
 class Output(Protocol):
     """One file being written, from its first byte on."""
@@ -62,6 +66,10 @@ class Disk(Protocol):
         """Begin a file anew, empty."""
         ...
 
+    def overwrite(self, path: Path, offset: int, content: bytes) -> None:
+        """Return when bytes of a file are replaced by others, on stable storage."""
+        ...
+
     def rename(self, source: Path, target: Path) -> None:
         """Give a file another name, replacing what had it."""
         ...
@@ -82,6 +90,11 @@ class Disk(Protocol):
 def is_full(error: Exception) -> bool:
     """Whether the call failed for want of room: a state to wait out, not a broken disk."""
     return isinstance(error, OSError) and error.errno in _FULL
+
+
+def is_lost(error: OSError) -> bool:
+    """Whether a read failed because the bytes are gone: asking again brings nothing back."""
+    return error.errno in _LOST
 
 
 def settle_directory(disk: Disk, path: Path) -> None:
@@ -180,6 +193,17 @@ class OsDisk(Disk):
         """Open for appending; a remainder of an earlier try is emptied."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND
         return OsOutput(os.open(path, flags, _FILE_MODE))
+
+    @override
+    def overwrite(self, path: Path, offset: int, content: bytes) -> None:
+        """Open, ``pwrite``, ``fdatasync``, close; needs no room where blocks are overwritten."""
+        descriptor = os.open(path, os.O_WRONLY)
+        try:
+            if os.pwrite(descriptor, content, offset) != len(content):
+                raise OSError(errno.ENOSPC, "short write")
+            os.fdatasync(descriptor)
+        finally:
+            os.close(descriptor)
 
     @override
     def rename(self, source: Path, target: Path) -> None:

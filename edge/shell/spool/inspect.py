@@ -128,7 +128,7 @@ def inspect(command: Command, root: Path) -> Iterator[Row]:
 
     Raises:
         ConfigError: There is no spool, or another version of the gateway wrote it.
-        OSError: A directory cannot be read.
+        OSError: A directory, or a file in it, cannot be read now.
     """
     workers = sorted(path for path in root.glob("*") if _lanes(path))
     if not workers:

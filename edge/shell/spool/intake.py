@@ -84,6 +84,8 @@ class Intake:
         self._changed: Final = threading.Condition(self._lock)
         self._filling: Commit | None = None
         self._in_hand: Commit | None = None
+        self._own_refusal: Reason | None = None
+        self._is_shut = False
         self._refusal: Reason | None = None
 
     def start(self, loop: Loop, on_settled: Callable[[Commit, bool], None]) -> None:
@@ -123,8 +125,14 @@ class Intake:
     def refuse(self, reason: Reason | None) -> None:
         """Turn appends away from now on, or take them again (``None``)."""
         with self._changed:
-            if not self.is_closed:
-                self._refusal = reason
+            self._own_refusal = reason
+            self._decide()
+
+    def shut(self, *, is_shut: bool) -> None:
+        """Turn appends away while the disk is full, whatever the lane itself would do."""
+        with self._changed:
+            self._is_shut = is_shut
+            self._decide()
 
     def take(self, timeout_s: float) -> Commit | None:
         """Wait for a commit and close it for appends; ``None`` when none came, or closed."""
@@ -133,12 +141,12 @@ class Intake:
             self._in_hand, self._filling = self._filling, None
             return self._in_hand
 
-    def report(self, commit: Commit, *, held: bool, duration_ns: int) -> None:
+    def report(self, commit: Commit, outcome: Synced, duration_ns: int) -> None:
         """Tell how a commit went; it is settled on the loop."""
         assert self._loop is not None
-        if not held:
+        if outcome is not Synced.HELD:
             self._budget.give_back(self.lane, commit.size_bytes)
-        self._loop.call_soon_threadsafe(partial(self._settle, commit, held, duration_ns))
+        self._loop.call_soon_threadsafe(partial(self._settle, commit, outcome, duration_ns))
         with self._changed:
             self._in_hand = None
             self._changed.notify_all()
@@ -151,9 +159,15 @@ class Intake:
     def close(self) -> None:
         """Refuse appends for good; what is filling is still taken and reported."""
         with self._changed:
-            self._refusal = Reason.LANE_FAILED
             self.is_closed = True
+            self._decide()
             self._changed.notify_all()
+
+    def _decide(self) -> None:
+        if self.is_closed:
+            self._refusal = Reason.LANE_FAILED
+        else:
+            self._refusal = self._own_refusal or (Reason.LANE_FULL if self._is_shut else None)
 
     def _begin(self) -> Commit:
         assert self._loop is not None, "start comes before append"
@@ -176,18 +190,19 @@ class Intake:
     def _is_idle(self) -> bool:
         return self._filling is None and self._in_hand is None
 
-    def _settle(self, commit: Commit, held: bool, duration_ns: int) -> None:  # noqa: FBT001  # as the callback has it
+    def _settle(self, commit: Commit, outcome: Synced, duration_ns: int) -> None:
         assert self._on_settled is not None
         assert self._unsettled[0] is commit, "commits are settled in their order"
         self._unsettled.popleft()
         self.sync_seconds.observe(duration_ns)
+        held = outcome is Synced.HELD
         if held and commit.outcome is Synced.OVERDUE:
             self.late_durable += commit.count
         self.is_overdue = any(c.outcome is Synced.OVERDUE for c in self._unsettled)
         try:
             self._on_settled(commit, held)
         finally:
-            commit.settle(Synced.HELD if held else Synced.FAILED)
+            commit.settle(outcome)
 
     def _watch(self) -> None:
         """Have one timer for the lane, at the oldest commit that is not overdue yet."""

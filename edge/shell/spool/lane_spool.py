@@ -7,12 +7,15 @@ position behind it. Only then does the durable cursor move, and only behind the 
 is anything deleted (:mod:`edge.shell.spool.retention`). A cursor that cannot be written now is
 written later: that costs repetition after a crash, never a record.
 
-What cannot be read comes as :class:`Quarantined`, in its place among its neighbours.
+What is damaged or lost comes as :class:`Quarantined`, in its place among its neighbours. What
+only cannot be read now (no descriptor, no permission) is an ``OSError``, and waits.
 """
 
 import logging
 from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from edge.core.frame import FRAME_BYTES_MAX, MARK, Frame, Gap, scan
 from edge.core.lane import Lane
@@ -28,8 +31,7 @@ from origin_client.envelope import number
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(msgspec.Struct, frozen=True, gc=False):
     """One accepted event on its way to the origin.
 
     Attributes:
@@ -47,8 +49,7 @@ class Stored:
     value: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Quarantined:
+class Quarantined(msgspec.Struct, frozen=True, gc=False):
     """Bytes of the spool that are no valid frame.
 
     Attributes:
@@ -82,6 +83,7 @@ class LaneSpool:
 
     Attributes:
         lane: Which.
+        directory: ``<spool>/<worker>/<lane>``.
         failed_cursors: Writes of the cursor that failed; each is tried again.
         quarantined: Damaged frames that the cursor has passed.
     """
@@ -97,6 +99,7 @@ class LaneSpool:
         room: Room,
     ) -> None:
         self.lane: Final = lane
+        self.directory: Final = files.directory
         self.failed_cursors = 0
         self.quarantined = 0
         self._files: Final = files
@@ -120,6 +123,9 @@ class LaneSpool:
             at: ``cursor``, or where an earlier chunk ended.
             bytes_max: Of the spool read at once; one frame comes even if it is larger.
             records_max: Of the chunk, at least 1.
+
+        Raises:
+            OSError: They cannot be read now; ask again.
         """
         stretch = self._shelf.find(at)
         if stretch is None:
@@ -167,6 +173,18 @@ class LaneSpool:
     def oldest_ms(self) -> int | None:
         """Tell ``accepted_ms`` of the oldest record on disk, waiting or not. Any thread."""
         return self.holdings().oldest_ms
+
+    def newest_ms(self) -> int | None:
+        """Tell the newest ``accepted_ms`` found on disk at the start. Any thread."""
+        return self._shelf.newest_found_ms
+
+    def forgotten_ms(self) -> int | None:
+        """Tell up to which ``accepted_ms`` records may have been deleted. Any thread.
+
+        The newest that this process has deleted. Before the first: the oldest found on disk,
+        if an earlier process deleted the lane's first segment; ``None`` if none is known.
+        """
+        return self._shelf.forgotten_ms
 
     def holdings(self) -> Holdings:
         """Tell what the lane holds. Any thread."""

@@ -11,9 +11,9 @@ the pages and would report success. The segment counts as far as it was synced b
 next one's header says so, and that one is tried at once. A second failure in a row makes the
 lane unwritable; then it tries every second, and one segment put in place heals it.
 
-A full disk is no failure of that kind. The lane refuses as full, room is made
-(:mod:`edge.shell.spool.room`), and it tries every second too: not before the headroom is made again
-is anything taken.
+A full disk is no failure of that kind, and no lane's own: all lanes refuse as full, what they
+have taken but not written fails as full, and all try every second for room
+(:mod:`edge.shell.spool.room`). One that has kept its segment goes on in it.
 """
 
 import logging
@@ -22,7 +22,7 @@ from typing import Final
 from edge.core.instant import NS_PER_MS
 from edge.core.reject import Reason
 from edge.shell.clock import Clock
-from edge.shell.spool.commit import Commit
+from edge.shell.spool.commit import Commit, Synced
 from edge.shell.spool.disk import is_full
 from edge.shell.spool.intake import Intake
 from edge.shell.spool.room import Room
@@ -30,11 +30,9 @@ from edge.shell.spool.segment_writer import SegmentWriter
 
 log = logging.getLogger(__name__)
 
-PROBE_INTERVAL_S: Final = 1.0
-"""How soon a lane notices that the disk works again, or has room: a fifth of what is promised."""
-
-AGE_INTERVAL_S: Final = 60.0
-"""How often an idle lane looks at its segment's age, which is counted in hours."""
+IDLE_INTERVAL_S: Final = 1.0
+"""How soon a lane notices that the disk works again, or has room: a fifth of what is promised.
+An idle lane looks at its segment's age as often, which costs it nothing."""
 
 _FAILURES_MAX: Final = 1
 """Failures in a row that may be one file's bad luck; one more is the disk's."""
@@ -75,16 +73,17 @@ class LaneWriter:
 
     def step(self) -> bool:
         """Write the next commit, or look after the segment; false when there is no more."""
-        is_open = self._segments.is_open
-        commit = self._intake.take(AGE_INTERVAL_S if is_open else PROBE_INTERVAL_S)
+        commit = self._intake.take(IDLE_INTERVAL_S)
         if commit is not None:
             self._write(commit)
         elif self._intake.is_closed:
             return False
-        elif is_open:
-            self._age()
-        else:
+        elif not self._segments.is_open:
             self.begin()
+        elif self._room.is_full:
+            self._probe()
+        else:
+            self._age()
         return True
 
     def begin(self) -> None:
@@ -102,15 +101,17 @@ class LaneWriter:
     def _write(self, commit: Commit) -> None:
         began = self._clock.now()
         error: Exception | None = None
-        held = self._segments.is_open
-        if held:
+        outcome = Synced.FULL if self._room.is_full else Synced.FAILED
+        if outcome is Synced.FAILED and self._segments.is_open:
             try:
                 self._segments.write(commit.records, began.unix_ns // NS_PER_MS)
+                outcome = Synced.HELD
             except Exception as caught:  # noqa: BLE001  # whatever it is, the waiters must learn of it
-                error, held = caught, False
+                error = caught
+                outcome = Synced.FULL if is_full(error) else Synced.FAILED
         duration_ns = self._clock.now().steady_ns - began.steady_ns
-        self._intake.report(commit, held=held, duration_ns=duration_ns)
-        if held:
+        self._intake.report(commit, outcome, duration_ns)
+        if outcome is Synced.HELD:
             self._failures_in_a_row = 0
             self._room.trim()
         elif error is not None:
@@ -121,6 +122,13 @@ class LaneWriter:
             self._segments.follow(self._clock.now().unix_ns // NS_PER_MS)
         except OSError as error:
             self._mend(error)
+
+    def _probe(self) -> None:
+        """Look for room on behalf of all lanes."""
+        try:
+            self._room.restore()
+        except OSError:
+            self._room.shut()
 
     def _mend(self, error: Exception) -> None:
         """Leave the segment; go on in another one at once, or refuse for the time being."""
@@ -144,7 +152,7 @@ class LaneWriter:
         if error is not None and is_full(error):
             self.is_writable = True
             self._intake.refuse(Reason.LANE_FULL)
-            self._room.free()
+            self._room.shut()
         else:
             self.is_writable = False
             self._intake.refuse(Reason.LANE_FAILED)

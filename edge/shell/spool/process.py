@@ -24,9 +24,15 @@ from edge.shell.spool.segment import Bounds
 
 log = logging.getLogger(__name__)
 
+LOCK_NAME: Final = "lock"
 _WORKER: Final = "0"
 _SETTING: Final = "spool.path"
 _BOUNDS: Final = Bounds()
+
+
+def worker_directory(settings: SpoolSettings) -> Path:
+    """Tell which directory the process takes: all it writes of the spool is in there."""
+    return Path(settings.path).absolute() / _WORKER
 
 
 class Spool:
@@ -66,12 +72,13 @@ class Spool:
                 file system that keeps no promise. Nothing was overwritten.
             SpoolLocked: Another process still has it after ``lock_wait_s``.
         """
-        root = Path(settings.path).absolute()
+        directory = worker_directory(settings)
+        root = directory.parent
         disk = disk or OsDisk()
         lock: Lock | None = None
         try:
-            directory = _ground(disk, root, is_volatile_allowed=settings.allow_volatile)
-            lock = Lock(directory / "lock", settings.lock_wait_s)
+            _ground(disk, directory, is_volatile_allowed=settings.allow_volatile)
+            lock = Lock(directory / LOCK_NAME, settings.lock_wait_s)
             identity = identify(disk, directory / "id", entropy)
             budget, room = Budget(settings), Room(disk, directory, settings.bytes_max, bounds)
             hull = Hull(settings, clock or SystemClock(), disk, entropy, bounds, budget, room)
@@ -91,8 +98,16 @@ class Spool:
 
         Before :meth:`start` only; reads the whole lane. Nothing, if it ``has_forgotten``: no
         event would ever be found by those hashes.
+
+        Raises:
+            ConfigError: Some of it cannot be read now.
         """
-        return iter(()) if self.has_forgotten else self._lanes[lane].footprints()
+        if self.has_forgotten:
+            return
+        try:
+            yield from self._lanes[lane].footprints()
+        except OSError as error:
+            raise ConfigError(_SETTING, f"cannot be read: {error}") from error
 
     def start(self, loop: Loop, on_settled: Callable[[Commit, bool], None]) -> None:
         """Start the writers; from now on records can be appended.
@@ -147,11 +162,11 @@ class Spool:
             self._lock.release()
 
 
-def _ground(disk: Disk, root: Path, *, is_volatile_allowed: bool) -> Path:
+def _ground(disk: Disk, directory: Path, *, is_volatile_allowed: bool) -> None:
     """Make the directory that is going to be locked, on a disk that keeps what it promises."""
-    directory = root / _WORKER
+    root = directory.parent
     settle_directory(disk, root)
-    kind = volatile(root.resolve())
+    kind = volatile(root)
     if kind and not is_volatile_allowed:
         complaint = (
             f"{root} is on {kind}, which keeps no promise; allow_volatile = true if meant"
@@ -160,7 +175,6 @@ def _ground(disk: Disk, root: Path, *, is_volatile_allowed: bool) -> Path:
     if kind:
         log.warning("the spool may lose accepted events", extra={"file_system": kind})
     settle_directory(disk, directory)
-    return directory
 
 
 def _lanes(directory: Path, hull: Hull) -> dict[Lane, Bulkhead]:

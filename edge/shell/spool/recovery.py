@@ -65,7 +65,7 @@ def outline(files: LaneFiles) -> Outline:
     """Look at a lane's files; changes nothing.
 
     Raises:
-        OSError: The directory cannot be read.
+        OSError: The directory, or a file in it, cannot be read now.
         UnknownVersion: Another version of the gateway wrote some of it.
     """
     found = load(files)
@@ -79,7 +79,7 @@ def recover(files: LaneFiles) -> Recovered:
     """Survey one lane and make all that will be forwarded or recalled durable.
 
     Raises:
-        OSError: The directory cannot be read or written; nothing is lost, try again.
+        OSError: Something cannot be read or written now; nothing is lost, try again.
         UnknownVersion: Another version of the gateway wrote some of it.
     """
     _sweep(files)
@@ -110,7 +110,11 @@ def recover(files: LaneFiles) -> Recovered:
 
 
 def survey(files: LaneFiles, header: Header, end: int) -> Segment:
-    """Count what stands in a segment up to its valid end."""
+    """Count what stands in a segment up to its valid end.
+
+    Raises:
+        OSError: It cannot be read now.
+    """
     segment = Segment(header)
     for _, found in files.scan(header, HEADER_BYTES, end):
         if isinstance(found, Frame):
@@ -125,7 +129,11 @@ def survey(files: LaneFiles, header: Header, end: int) -> Segment:
 def footprints(
     files: LaneFiles, segments: Sequence[Segment]
 ) -> Iterator[tuple[Footprint, int]]:
-    """Read what recall needs of every record on disk, oldest first."""
+    """Read what recall needs of every record on disk, oldest first.
+
+    Raises:
+        OSError: Some of it cannot be read now.
+    """
     for segment in segments:
         for _, found in files.scan(segment.header, HEADER_BYTES, segment.end):
             if isinstance(found, Frame):

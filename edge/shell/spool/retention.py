@@ -31,8 +31,7 @@ class Retention:
     @property
     def bytes_held(self) -> int:
         """Bytes of the lane's records, waiting or retained."""
-        holdings = self._shelf.holdings()
-        return holdings.bytes_waiting + holdings.bytes_retained
+        return self._shelf.bytes_held
 
     def expire(self) -> None:
         """Delete what is past its time, or beyond the lane's share."""

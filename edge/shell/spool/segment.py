@@ -20,7 +20,7 @@ from edge.core.frame import (
     encode_header,
     scan,
 )
-from edge.shell.spool.disk import Disk, Output, publish
+from edge.shell.spool.disk import Disk, Output, is_lost, publish
 
 _NAME: Final = re.compile(r"(\d{10})\.seg")
 _PAGE_BYTES: Final = 4096
@@ -94,7 +94,7 @@ class LaneFiles:
 
     Attributes:
         directory: ``<spool>/<worker>/<lane>``.
-        unreadable: Pages for which the disk gave an error, twice.
+        unreadable: Pages that the disk has lost.
     """
 
     def __init__(self, disk: Disk, directory: Path) -> None:
@@ -130,6 +130,7 @@ class LaneFiles:
         """Read a segment's header; a lost one, or another file's, makes its frames invalid.
 
         Raises:
+            OSError: It cannot be read now.
             UnknownVersion: Another version of the gateway wrote it.
         """
         found = decode_header(self.read(number, 0, HEADER_BYTES))
@@ -138,19 +139,29 @@ class LaneFiles:
         return found
 
     def read(self, number: int, offset: int, size: int) -> bytes:
-        """Read exactly *size* bytes; what cannot be read comes as zeros.
+        """Read exactly *size* bytes; what the disk has lost comes as zeros.
 
-        So a bad sector, a short or a missing file costs the frames in it and no other.
+        So a bad sector, a short or a missing file costs the frames in it and no other. Any
+        other failure is the process's or the mount's, and passes: it costs none.
+
+        Raises:
+            OSError: They cannot be read now.
         """
         path = self._path(number)
         try:
             content = self.disk.read(path, offset, size)
-        except OSError:
+        except OSError as error:
+            if isinstance(error, FileNotFoundError):
+                self.disk.files(self.directory)  # raises if all of it is out of reach
             content = b"".join(self._pages(path, offset, size))
         return content.ljust(size, b"\0")
 
     def scan(self, header: Header, start: int, end: int) -> Iterator[tuple[int, Frame | Gap]]:
-        """Walk over a segment from frame to frame; yields offsets and what stands there."""
+        """Walk over a segment from frame to frame; yields offsets and what stands there.
+
+        Raises:
+            OSError: It cannot be read now.
+        """
         at = start
         while at < end:
             size = min(end - at, _SCAN_BYTES)
@@ -181,7 +192,9 @@ class LaneFiles:
             piece = min(_PAGE_BYTES - offset % _PAGE_BYTES, end - offset)
             try:
                 page = self.disk.read(path, offset, piece)
-            except OSError:
+            except OSError as error:
+                if not is_lost(error):
+                    raise
                 page = b""
                 self.unreadable += 1
             yield page.ljust(piece, b"\0")

@@ -57,6 +57,13 @@ class Shelf:
         segments: As recovery found them; rising numbers.
         cursor: Everything before it is acknowledged, durably.
         oldest_waiting_ms: ``accepted_ms`` of the first record behind the cursor.
+
+    Attributes:
+        newest_found_ms: The newest ``accepted_ms`` that recovery found, unix ms; ``None``
+            without a record.
+        bytes_held: Of all records, waiting or retained. A plain number, for it is read in every
+            lane after every commit: 0.6 µs for six lanes, instead of 13 by :meth:`holdings`.
+        forgotten_ms: As :meth:`LaneSpool.forgotten_ms` tells it.
     """
 
     def __init__(
@@ -66,7 +73,11 @@ class Shelf:
         self._cursor = cursor
         self._changed: Final = threading.Condition()
         self._is_closed = False
-        self._bytes = sum(segment.size_bytes for segment in segments)
+        self.bytes_held = sum(segment.size_bytes for segment in segments)
+        dated = [(s.oldest_ms, s.newest_ms) for s in segments if s.newest_ms is not None]
+        self.newest_found_ms: Final = max((newest for _, newest in dated), default=None)
+        is_first_gone = bool(segments) and segments[0].number > 1
+        self.forgotten_ms = dated[0][0] if is_first_gone and dated else None
         end = Position(segments[-1].number, segments[-1].end) if segments else cursor
         self._bytes_waiting, self._records_waiting = self._between(cursor, end)
         self._oldest_waiting_ms = oldest_waiting_ms
@@ -85,7 +96,7 @@ class Shelf:
         """Show readers what was synced behind the last segment's end."""
         with self._changed:
             self._segments[-1].grow(size_bytes, records, oldest_ms, newest_ms)
-            self._bytes += size_bytes
+            self.bytes_held += size_bytes
             self._bytes_waiting += size_bytes
             if self._records_waiting == 0:
                 self._oldest_waiting_ms = oldest_ms
@@ -126,10 +137,12 @@ class Shelf:
             if Position(oldest.number, oldest.end) > self._cursor:
                 return None
             is_young = oldest.newest_ms is not None and oldest.newest_ms >= before_ms
-            if is_young and self._bytes - self._bytes_waiting <= above_bytes:
+            if is_young and self.bytes_held - self._bytes_waiting <= above_bytes:
                 return None
             del self._segments[0]
-            self._bytes -= oldest.size_bytes
+            self.bytes_held -= oldest.size_bytes
+            if oldest.newest_ms is not None:
+                self.forgotten_ms = max(oldest.newest_ms, self.forgotten_ms or 0)
             return oldest
 
     def holdings(self) -> Holdings:
@@ -139,7 +152,7 @@ class Shelf:
             return Holdings(
                 records_waiting=self._records_waiting,
                 bytes_waiting=self._bytes_waiting,
-                bytes_retained=self._bytes - self._bytes_waiting,
+                bytes_retained=self.bytes_held - self._bytes_waiting,
                 oldest_waiting_ms=self._oldest_waiting_ms,
                 oldest_ms=next(dated, None),
             )

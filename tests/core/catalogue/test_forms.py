@@ -6,6 +6,7 @@ from typing import Any, get_args
 import msgspec
 import pytest
 
+from edge.core.attributes import UUID_PATTERN
 from edge.core.catalogue import forms
 
 
@@ -18,13 +19,11 @@ from edge.core.catalogue import forms
         pytest.param(forms.ID_PATTERN, "", False, id="empty id"),
         pytest.param(forms.ID_PATTERN, "a/b", False, id="id with a slash"),
         pytest.param(forms.ID_PATTERN, "a\n", False, id="id with a line break"),
+        pytest.param(UUID_PATTERN, "019856f0-0000-7000-8000-00000000aaaa", True, id="uuid"),
         pytest.param(
-            forms.UUID_PATTERN, "019856f0-0000-7000-8000-00000000aaaa", True, id="uuid"
+            UUID_PATTERN, "019856F0-0000-7000-8000-00000000AAAA", False, id="upper case"
         ),
-        pytest.param(
-            forms.UUID_PATTERN, "019856F0-0000-7000-8000-00000000AAAA", False, id="upper case"
-        ),
-        pytest.param(forms.UUID_PATTERN, "019856f0" * 4, False, id="uuid without dashes"),
+        pytest.param(UUID_PATTERN, "019856f0" * 4, False, id="uuid without dashes"),
         pytest.param(forms.HMAC64_PATTERN, "0f" * 32, True, id="hmac"),
         pytest.param(forms.HMAC64_PATTERN, "0F" * 32, False, id="hmac in upper case"),
         pytest.param(forms.HMAC64_PATTERN, "0f" * 31, False, id="hmac too short"),

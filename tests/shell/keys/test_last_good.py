@@ -78,6 +78,13 @@ def test_a_crash_while_writing_leaves_the_old_set(
     assert last_good.load() == (b"newer", FETCHED_UNIX_NS)
 
 
+def test_only_the_gateway_reads_it(tmp_path: Path) -> None:
+    _last_good(tmp_path / "keys").save(JWKS, FETCHED_UNIX_NS)
+
+    assert (tmp_path / "keys").stat().st_mode & 0o077 == 0
+    assert _only_file(tmp_path / "keys").stat().st_mode & 0o077 == 0
+
+
 def test_the_record_is_what_the_module_says(tmp_path: Path) -> None:
     _last_good(tmp_path).save(JWKS, FETCHED_UNIX_NS)
 

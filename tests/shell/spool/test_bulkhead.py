@@ -18,8 +18,12 @@ from hypothesis.stateful import (
     rule,
 )
 
+from edge.config import ConfigError
+from edge.core.frame import HEADER_BYTES
 from edge.core.reject import Reject
+from edge.shell.spool.cursor import Position, store
 from edge.shell.spool.lane_spool import Quarantined, Stored
+from edge.shell.spool.segment import LaneFiles
 from tests.fakes import FakeClock
 from tests.fakes_disk import Call, FakeDisk
 from tests.fakes_spool import LANE, ROOT, OneLane
@@ -234,7 +238,9 @@ def failing_once(at: int, code: int) -> Callable[[int, Call], OSError | None]:
     )
 
 
-@pytest.mark.parametrize("code", [errno.EIO, errno.ENOSPC], ids=["EIO", "ENOSPC"])
+@pytest.mark.parametrize(
+    "code", [errno.EIO, errno.ENOSPC, errno.EMFILE], ids=["EIO", "ENOSPC", "EMFILE"]
+)
 def test_every_call_may_fail_once_and_nothing_accepted_is_lost(code: int) -> None:
     calls = FakeDisk()
     list(scripted_life(calls, FakeClock()))
@@ -244,8 +250,8 @@ def test_every_call_may_fail_once_and_nothing_accepted_is_lost(code: int) -> Non
         promised: list[int] = []
         try:
             promised += scripted_life(disk, FakeClock())
-        except OSError:  # a start may fail: the supervisor starts it again
-            assert disk.calls[failing].name in STARTING
+        except OSError:  # a start may fail, and a read: their supervisors try again
+            assert disk.calls[failing].name in STARTING | {"read"}
         disk.plan = lambda _index, _call: None
         disk.crash(Random(failing))  # noqa: S311  # a test replays by its seed
 
@@ -296,12 +302,7 @@ def test_the_disk_is_asked_in_the_order_that_keeps_the_promise() -> None:
 
     names = [(call.name, call.path.name) for call in disk.calls if call.name != "read"]
     assert names == [
-        ("create", "cursor.tmp"),
-        ("write", "cursor.tmp"),
-        ("sync", "cursor.tmp"),
-        ("rename", "cursor.tmp"),
-        ("sync_directory", "bet"),
-        ("close", "cursor.tmp"),
+        ("overwrite", "cursor"),
         ("unlink", "0000000001.seg"),
     ]
 
@@ -314,7 +315,8 @@ def test_nothing_is_deleted_while_the_cursor_is_not_durable() -> None:
     clock.advance(2 * 86400)
     disk.plan = lambda _index, call: (
         OSError(errno.EIO, "planned")
-        if call == Call("sync", LANE_PATH / "cursor.tmp")
+        if call
+        in (Call("overwrite", LANE_PATH / "cursor"), Call("sync", LANE_PATH / "cursor.tmp"))
         else None
     )
 
@@ -332,3 +334,81 @@ def test_nothing_is_deleted_while_the_cursor_is_not_durable() -> None:
 
 
 LANE_PATH = ROOT / LANE.value
+
+
+def warned(caplog: pytest.LogCaptureFixture) -> list[tuple[str, dict[str, object]]]:
+    """Tell what the start logged."""
+    fields = ("lane", "segment", "bytes")
+    return [
+        (r.message, {name: r.__dict__[name] for name in fields if name in r.__dict__})
+        for r in caplog.records
+        if r.name == "edge.shell.spool.bulkhead"
+    ]
+
+
+def test_what_a_start_had_to_get_over_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    disk = FakeDisk()
+    assert OneLane(disk).commit(0, 1)
+    assert warned(caplog) == []
+    disk.names[LANE_PATH / "0000000001.seg"].cached += b"torn"
+    disk.names[LANE_PATH / "cursor"].cached[0] ^= 1
+
+    OneLane(disk)
+    OneLane(disk)
+
+    assert warned(caplog) == [
+        ("torn end of the last segment dropped", {"lane": LANE, "bytes": 4}),
+        ("cursor missing or damaged: everything goes again", {"lane": LANE, "segment": 1}),
+    ]
+
+
+def test_a_lost_header_and_a_cursor_ahead_are_told(caplog: pytest.LogCaptureFixture) -> None:
+    disk = FakeDisk()
+    lane = OneLane(disk)
+    assert lane.commit(0, 1)
+    size = len(disk.names[LANE_PATH / "0000000001.seg"].cached)
+    store(LaneFiles(disk, LANE_PATH), Position(1, size + 9))
+    disk.names[LANE_PATH / "0000000001.seg"].cached[:HEADER_BYTES] = bytes(HEADER_BYTES)
+
+    OneLane(disk)
+
+    said = {"lane": LANE, "segment": 1}
+    assert warned(caplog) == [
+        ("last segment has no readable header", said | {"bytes": size - HEADER_BYTES}),
+        ("cursor ahead of the segments: everything goes again", said),
+    ]
+
+
+def full_lane() -> FakeDisk:
+    """Leave a tail to copy, an acknowledged segment, no headroom, and not a byte of room."""
+    disk = FakeDisk()
+    lane = OneLane(disk)
+    assert lane.commit(*range(6))
+    lane.reader.acknowledge(lane.read()[1])
+    assert lane.commit(*range(6, 12))
+    disk.unlink(ROOT / "headroom")
+    disk.capacity -= disk.free
+    return disk
+
+
+def test_a_start_without_room_or_headroom_deletes_what_it_retains_and_serves() -> None:
+    disk = full_lane()
+
+    lane = OneLane(disk)
+
+    assert indexes(lane.read()[0]) == [6, 7, 8, 9, 10, 11]
+    with pytest.raises(Reject):
+        lane.append(12)
+
+
+def test_a_start_that_finds_no_room_at_all_says_what_it_needs() -> None:
+    disk = FakeDisk()
+    assert OneLane(disk).commit(*range(6))
+    disk.unlink(ROOT / "headroom")
+    disk.capacity -= disk.free
+
+    with pytest.raises(ConfigError, match="needs room for a copy of its last segment"):
+        OneLane(disk)
+
+    disk.capacity += 2000
+    assert indexes(OneLane(disk).read()[0]) == [0, 1, 2, 3, 4, 5]

@@ -1,5 +1,7 @@
 """One owner, one identity, and a file system that keeps its promises."""
 
+import os
+import threading
 from pathlib import Path
 from zlib import crc32
 
@@ -12,6 +14,7 @@ from edge.shell.spool.claim import (
     SpoolLocked,
     identify,
     read_identity,
+    stranger,
     volatile,
 )
 from edge.shell.spool.disk import OsDisk
@@ -107,5 +110,48 @@ def test_the_file_system_is_found_by_its_mount(
     assert volatile(Path(path), tmp_path / "mountinfo") == expected
 
 
+def test_links_are_followed_to_the_file_system(tmp_path: Path) -> None:
+    (tmp_path / "mountinfo").write_text(f"23 22 0:21 / {tmp_path}/memory rw - tmpfs tmpfs rw\n")
+    (tmp_path / "memory").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "memory")
+
+    assert volatile(tmp_path / "link" / "spool", tmp_path / "mountinfo") == "tmpfs"
+
+
+def test_a_stranger_is_who_owns_the_lock_and_is_not_us(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, us = tmp_path / "lock", os.geteuid()
+    assert stranger(path) is None, "nobody has been here"
+    Lock(path, 0).release()
+    assert stranger(path) is None
+
+    monkeypatch.setattr("os.geteuid", lambda: us + 1)
+    assert stranger(path) == us
+
+
 def test_the_machine_can_be_asked() -> None:
     assert volatile(Path("/proc")) == ""
+
+
+@pytest.mark.parametrize("is_made_anew", [False, True])
+def test_a_lock_whose_name_was_removed_is_taken_on_the_new_file(
+    tmp_path: Path, *, is_made_anew: bool
+) -> None:
+    """Between opening and locking somebody removes the name: the next one would lock another."""
+    path = tmp_path / "lock"
+    first = Lock(path, 0)
+
+    def leave() -> None:
+        path.unlink()
+        if is_made_anew:
+            path.touch()
+        first.release()
+
+    threading.Timer(0.05, leave).start()
+
+    second = Lock(path, 5)
+
+    with pytest.raises(SpoolLocked):
+        Lock(path, 0)
+    second.release()

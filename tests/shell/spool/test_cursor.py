@@ -1,13 +1,15 @@
 """The cursor is read back as written, or not at all."""
 
+import errno
 from pathlib import Path
+from random import Random
 from zlib import crc32
 
 import pytest
 from hypothesis import given, strategies as st
 
 from edge.core.frame import UnknownVersion
-from edge.shell.spool.cursor import Position, load, store
+from edge.shell.spool.cursor import Position, load, settle, store
 from edge.shell.spool.segment import LaneFiles
 from tests.fakes_disk import FakeDisk, Node
 
@@ -26,7 +28,7 @@ def stored(at: Position) -> bytes:
     """Tell what a cursor's file holds."""
     files = lane(b"")
     store(files, at)
-    return files.disk.read(LANE / "cursor", 0, 100)
+    return files.disk.read(LANE / "cursor", 0, 40)
 
 
 @given(U64, U64, U64)
@@ -43,12 +45,11 @@ def test_what_was_stored_is_loaded(segment: int, offset: int, records: int) -> N
 def test_it_is_as_documented() -> None:
     content = stored(Position(7, 4711, 12))
 
-    assert len(content) == 40
     assert content[:8] == b"\xffEDGECU\xfe"
     assert [int.from_bytes(content[a:b], "little") for a, b in [(8, 10), (10, 12)]] == [1, 0]
     numbers = [int.from_bytes(content[a : a + 8], "little") for a in (12, 20, 28)]
     assert numbers == [7, 4711, 12]
-    assert content[36:] == crc32(content[:36]).to_bytes(4, "little")
+    assert content[36:40] == crc32(content[:36]).to_bytes(4, "little")
 
 
 def test_no_flipped_bit_is_believed() -> None:
@@ -86,3 +87,83 @@ def test_another_version_is_named_and_another_mark_is_none() -> None:
 def test_positions_are_in_the_order_of_the_files_whatever_was_counted() -> None:
     assert Position(1, 900) < Position(2, 128) < Position(2, 129)
     assert Position(2, 128, 5) == Position(2, 128)
+
+
+@pytest.fixture
+def made() -> FakeDisk:
+    """A disk without a byte of room, on which a cursor is settled."""
+    disk = FakeDisk()
+    settle(LaneFiles(disk, LANE), Position(1))
+    disk.capacity -= disk.free
+    return disk
+
+
+def test_a_settled_cursor_is_written_on_a_disk_without_a_byte_or_a_name(made: FakeDisk) -> None:
+    made.plan = lambda _index, call: (
+        OSError(errno.ENOSPC, "planned") if call.name in ("create", "write") else None
+    )
+    for offset in range(200, 205):
+        store(LaneFiles(made, LANE), Position(1, offset))
+
+        assert load(LaneFiles(made, LANE)) == Position(1, offset)
+
+
+def test_a_torn_slot_leaves_the_one_before(made: FakeDisk) -> None:
+    files = LaneFiles(made, LANE)
+    for offset in range(200, 204):
+        store(files, Position(1, offset))
+        made.plan = lambda _index, call: (
+            OSError(errno.EIO, "planned") if call.name in ("overwrite", "create") else None
+        )
+        with pytest.raises(OSError, match="planned"):
+            store(files, Position(2))
+        made.plan = lambda _index, _call: None
+        made.crash(Random(offset))  # noqa: S311  # a test replays by its seed
+
+        assert load(files) == Position(1, offset)
+
+
+def test_a_slot_that_cannot_be_written_has_the_file_made_anew(made: FakeDisk) -> None:
+    made.capacity *= 3
+    made.plan = lambda _index, call: (
+        OSError(errno.EIO, "planned") if call.name == "overwrite" else None
+    )
+    files = LaneFiles(made, LANE)
+
+    store(files, Position(1, 200))
+
+    made.crash(Random(0))  # noqa: S311  # a test replays by its seed
+    assert load(files) == Position(1, 200)
+
+
+@pytest.mark.parametrize("generation", [0, 1, 65534, 65535])
+def test_the_later_slot_counts_also_where_generations_begin_again(generation: int) -> None:
+    for other in (1, -1):
+        files = lane(slot(generation, 300).ljust(4096, b"\0") + slot(generation + other, 400))
+
+        assert load(files) == Position(1, 400 if other == 1 else 300)
+
+
+def test_a_cursor_of_an_earlier_gateway_is_read_and_gets_its_second_slot() -> None:
+    files = lane(slot(0, 300))
+    assert load(files) == Position(1, 300)
+
+    settle(files, Position(1, 300))
+
+    assert load(files) == Position(1, 300)
+    assert len(files.disk.read(LANE / "cursor", 0, 9999)) == 4136
+
+
+def test_a_settled_cursor_is_left_alone(made: FakeDisk) -> None:
+    made.calls.clear()
+
+    settle(LaneFiles(made, LANE), Position(9))
+
+    assert [call.name for call in made.calls] == ["read"]
+
+
+def slot(generation: int, offset: int) -> bytes:
+    """Write one slot."""
+    body = bytearray(stored(Position(1, offset))[:36])
+    body[10:12] = (generation % 65536).to_bytes(2, "little")
+    return bytes(body) + crc32(body).to_bytes(4, "little")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from edge.shell.spool.disk import OsDisk, is_full, publish, settle_directory
-from tests.fakes_disk import FakeDisk
+from tests.fakes_disk import Call, FakeDisk
 
 DISK = OsDisk()
 
@@ -63,6 +63,8 @@ def test_what_could_not_be_published_leaves_the_old_file(call: str) -> None:
 
     assert disk.files(path.parent) == {"cursor": 3}
     assert disk.read(path, 0, 10) == b"old"
+    is_made = call != "create"
+    assert disk.calls.count(Call("close", path.with_suffix(".tmp"))) == 1 + is_made, "no leak"
 
 
 def test_a_short_write_is_a_full_disk(tmp_path: Path) -> None:
@@ -106,3 +108,13 @@ def test_directories_are_no_files(tmp_path: Path) -> None:
 def test_full_is_told_from_broken(code: int, expected: bool) -> None:  # noqa: FBT001  # a table
     assert is_full(OSError(code, os.strerror(code))) is expected
     assert not is_full(ValueError())
+
+
+def test_overwriting_replaces_bytes_and_makes_no_file(tmp_path: Path) -> None:
+    (tmp_path / "cursor").write_bytes(b"0123456789")
+
+    DISK.overwrite(tmp_path / "cursor", 4, b"abc")
+
+    assert (tmp_path / "cursor").read_bytes() == b"0123abc789"
+    with pytest.raises(FileNotFoundError):
+        DISK.overwrite(tmp_path / "none", 0, b"abc")

@@ -100,7 +100,8 @@ def test_verify_finds_nothing_in_a_sound_spool_nor_in_a_torn_end(root: Path) -> 
 
 def test_verify_names_each_damage(root: Path) -> None:
     lane = root / "0" / "bet"
-    for name, at in (("0000000001.seg", 300), ("0000000003.seg", 0), ("cursor", 20)):
+    places = (("0000000001.seg", 300), ("0000000003.seg", 0), ("cursor", 20), ("cursor", 4116))
+    for name, at in places:
         content = bytearray((lane / name).read_bytes())
         content[at] ^= 1
         content[at + (64 if at == 0 else 0)] ^= 1 if at == 0 else 0

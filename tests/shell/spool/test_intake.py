@@ -35,7 +35,7 @@ class Door:
 
     def report(self, commit: Commit, *, held: bool) -> None:
         """Settle it."""
-        self.intake.report(commit, held=held, duration_ns=1_000_000)
+        self.intake.report(commit, Synced.HELD if held else Synced.FAILED, 1_000_000)
 
 
 def refusal(call: Callable[[], object]) -> tuple[Reason, int | None]:
@@ -202,3 +202,17 @@ def test_a_closed_lane_takes_nothing_but_still_gives_what_it_has() -> None:
 def test_a_frame_beyond_its_bound_is_our_bug() -> None:
     with pytest.raises(AssertionError, match="decode bounds"):
         Door().intake.append(record(0, padding=300_000))
+
+
+def test_a_shut_door_says_full_until_it_is_opened_and_keeps_its_own_reason() -> None:
+    door = Door()
+    door.intake.shut(is_shut=True)
+    assert refusal(lambda: door.intake.append(record(0)))[0] is Reason.LANE_FULL
+
+    door.intake.refuse(Reason.LANE_FAILED)
+    assert refusal(lambda: door.intake.append(record(0)))[0] is Reason.LANE_FAILED
+    door.intake.refuse(None)
+    assert refusal(lambda: door.intake.append(record(0)))[0] is Reason.LANE_FULL
+
+    door.intake.shut(is_shut=False)
+    door.intake.append(record(0))

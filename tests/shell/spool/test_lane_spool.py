@@ -10,7 +10,7 @@ from edge.core.frame import HEADER_BYTES, size
 from edge.core.reject import Reject
 from edge.shell.spool.cursor import Position
 from edge.shell.spool.lane_spool import Quarantined, Stored
-from tests.fakes_disk import Call, FakeDisk
+from tests.fakes_disk import Call, FakeDisk, unreadable
 from tests.fakes_spool import LANE, NOW_MS, ROOT, OneLane, record
 
 ONE = size(record(0))
@@ -140,9 +140,7 @@ def test_damage_comes_in_its_place_with_its_bytes_and_is_counted_when_passed(
 def test_a_segment_that_cannot_be_read_is_quarantined_and_the_lane_goes_on(
     lane: OneLane, disk: FakeDisk
 ) -> None:
-    disk.plan = lambda _index, call: (
-        OSError(errno.EIO, "planned") if call == Call("read", FIRST) else None
-    )
+    disk.plan = unreadable(errno.EIO, FIRST)
 
     frames, after = read(lane)
     assert [(type(frame), getattr(frame, "reason", "")) for frame in frames] == [
@@ -155,12 +153,57 @@ def test_a_segment_that_cannot_be_read_is_quarantined_and_the_lane_goes_on(
     assert lane.reader.holdings().records_waiting == 6, "however many were in there"
 
 
+@pytest.mark.parametrize(
+    "code", [errno.EMFILE, errno.ENFILE, errno.EACCES, errno.ENOMEM, errno.ESTALE]
+)
+def test_what_only_cannot_be_read_now_is_waited_for_and_stays_whole(
+    lane: OneLane, disk: FakeDisk, code: int
+) -> None:
+    begin = lane.reader.cursor
+    disk.plan = unreadable(code, FIRST)
+
+    with pytest.raises(OSError, match="planned"):
+        read(lane)
+
+    disk.plan = lambda _index, _call: None
+    assert (lane.reader.cursor, lane.reader.holdings().records_waiting) == (begin, 12)
+    frames, end = lane.read()
+    assert [type(frame) for frame in frames] == [Stored] * 12
+    lane.reader.acknowledge(end)
+    assert lane.reader.quarantined == 0
+
+
+def test_damaged_neighbours_with_their_marks_are_counted_one_by_one(
+    lane: OneLane, disk: FakeDisk
+) -> None:
+    for index in (1, 2, 3):
+        disk.names[FIRST].cached[HEADER_BYTES + index * ONE + 50] ^= 1
+
+    frames, after = read(lane)
+
+    assert [type(frame) for frame in frames] == [Stored] + [Quarantined] * 3 + [Stored] * 2
+    lane.reader.acknowledge(after)
+    assert lane.reader.quarantined == 3
+
+
+def test_a_lane_tells_its_directory(lane: OneLane) -> None:
+    assert lane.reader.directory == ROOT / LANE.value
+
+
+def test_the_newest_time_is_what_the_start_found(lane: OneLane, disk: FakeDisk) -> None:
+    assert lane.reader.newest_ms() is None
+    lane.clock.advance(7)
+    assert lane.commit(12)
+
+    assert OneLane(disk).reader.newest_ms() == NOW_MS + 7000
+
+
 def test_a_cursor_that_cannot_be_written_is_written_later(
     lane: OneLane, disk: FakeDisk
 ) -> None:
     _, after = read(lane)
     disk.plan = lambda _index, call: (
-        OSError(errno.ENOSPC, "planned") if call.path.name == "cursor.tmp" else None
+        OSError(errno.ENOSPC, "planned") if call.name == "overwrite" else None
     )
 
     lane.reader.acknowledge(after)

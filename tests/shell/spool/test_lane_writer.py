@@ -1,10 +1,12 @@
 """One failure moves on to a new file, two refuse, a full disk waits; each heals by itself."""
 
 import errno
+import itertools
 
 import pytest
 
 from edge.core.reject import Reason, Reject
+from edge.shell.spool.commit import Synced
 from edge.shell.spool.lane_spool import Stored
 from tests.fakes_disk import Call, FakeDisk
 from tests.fakes_spool import SMALL, OneLane
@@ -101,6 +103,32 @@ def test_two_failed_commits_in_a_row_make_the_lane_unwritable(
     assert not lane.bulkhead.writer.is_writable
 
 
+def test_two_failures_with_a_success_between_them_are_two_first_ones(
+    lane: OneLane, disk: FakeDisk
+) -> None:
+    for index in (1, 3):
+        fail_next(disk, errno.EIO, "write")
+        assert not lane.commit(index)
+        assert lane.commit(index + 1)
+
+    assert lane.bulkhead.writer.failures == 2
+    assert lane.bulkhead.writer.is_writable
+
+
+def test_a_broken_disk_that_is_now_only_full_counts_as_writable(
+    lane: OneLane, disk: FakeDisk
+) -> None:
+    fail_next(disk, errno.EIO, "write", "write")
+    assert not lane.commit(1)
+    assert not lane.bulkhead.statistics().is_writable
+
+    fail_next(disk, errno.ENOSPC, "write")
+    lane.bulkhead.writer.begin()
+
+    assert lane.bulkhead.statistics().is_writable
+    assert refused(lane) is Reason.LANE_FULL
+
+
 def test_what_gathered_before_the_refusal_fails_at_once(lane: OneLane, disk: FakeDisk) -> None:
     def plan(_index: int, call: Call) -> OSError | None:
         if call.name == "write":
@@ -125,15 +153,18 @@ def test_a_full_disk_refuses_as_full_stays_ready_and_reopens_when_there_is_room(
     assert not lane.commit(1, 2, 3)
     assert lane.bulkhead.writer.is_writable
     assert refused(lane) is Reason.LANE_FULL
-    assert disk.free >= SMALL.headroom_bytes, "given up for headers and cursors"
+    assert lane.settled[-1][0].outcome is Synced.FULL
+    disk.capacity -= disk.free
+    headroom = next(node for path, node in disk.names.items() if path.name == "headroom")
 
     lane.bulkhead.writer.begin()
-    assert refused(lane) is Reason.LANE_FULL, "the headroom fits, but no commit beside it"
+    assert refused(lane) is Reason.LANE_FULL
+    assert len(headroom.cached) == SMALL.headroom_bytes, "events never get it"
 
     lane.reader.acknowledge(lane.read()[1])
     assert lane.reader.failed_cursors == 0, "forwarding goes on"
 
-    disk.capacity += SMALL.commit_bytes_max + 200  # and a header, and a cursor
+    disk.capacity += SMALL.commit_bytes_max
     lane.bulkhead.writer.begin()
     assert lane.commit(4)
     assert [path.name for path in disk.names if path.name == "headroom"] == ["headroom"]
@@ -168,8 +199,48 @@ def test_a_rotation_that_fails_fails_its_commit_and_nothing_before(
 @pytest.fixture
 def idle(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a step without a commit come at once."""
-    monkeypatch.setattr("edge.shell.spool.lane_writer.PROBE_INTERVAL_S", 0)
-    monkeypatch.setattr("edge.shell.spool.lane_writer.AGE_INTERVAL_S", 0)
+    monkeypatch.setattr("edge.shell.spool.lane_writer.IDLE_INTERVAL_S", 0)
+
+
+@pytest.mark.usefixtures("idle")
+def test_a_lane_that_kept_its_segment_fails_as_full_with_the_others_and_goes_on_in_it(
+    lane: OneLane, disk: FakeDisk
+) -> None:
+    lane.append(1)
+    lane.room.shut()
+    disk.calls.clear()
+
+    lane.bulkhead.writer.step()
+
+    assert lane.settled[-1][0].outcome is Synced.FULL
+    assert disk.calls == [], "nothing fills what is freed"
+    assert refused(lane) is Reason.LANE_FULL
+
+    lane.bulkhead.writer.step()
+
+    assert refused(lane) is None
+    lane.bulkhead.writer.step()
+    assert [seq for _, seq in runs(lane)] == [1, 2], "99, in the same run"
+    assert lane.bulkhead.writer.failures == 0
+
+
+@pytest.mark.usefixtures("idle")
+def test_an_idle_lane_gives_up_what_it_retains_as_long_as_the_disk_is_full(
+    disk: FakeDisk,
+) -> None:
+    lane = OneLane(disk)
+    for start in range(0, 12, 6):
+        assert lane.commit(*range(start, start + 6))
+    lane.room.shut()
+    disk.capacity -= disk.free
+    lane.reader.acknowledge(lane.read()[1])
+    assert lane.reader.failed_cursors == 0, "not a byte is free"
+
+    lane.bulkhead.writer.step()
+    assert refused(lane) is Reason.LANE_FULL
+    lane.bulkhead.writer.step()
+
+    assert refused(lane) is None
 
 
 @pytest.mark.usefixtures("idle")
@@ -240,3 +311,25 @@ def test_a_bug_beside_a_commit_refuses_until_the_next_probe(
 
     assert lane.bulkhead.statistics().is_writable is False
     assert "a bug in the spool" in caplog.text
+
+
+@pytest.mark.usefixtures("idle")
+def test_after_a_bug_the_lane_goes_on_in_another_segment(lane: OneLane, disk: FakeDisk) -> None:
+    """The one that was being written is in a state that nobody has thought of."""
+    creations = itertools.count()
+
+    def plan(_index: int, call: Call) -> OSError | None:
+        if call.name == "create":
+            if next(creations) == 0:
+                raise ZeroDivisionError
+            lane.bulkhead.intake.close()
+        return None
+
+    lane.clock.advance(86401)
+    disk.plan = plan
+
+    lane.bulkhead.writer.run()
+
+    assert lane.bulkhead.writer.is_writable
+    closed = [call.path.stem for call in disk.calls if call.name == "close"][1:]
+    assert closed == ["0000000001", "0000000003"]

@@ -19,10 +19,10 @@ from edge.shell.spool.commit import Synced
 from edge.shell.spool.cursor import Position
 from edge.shell.spool.disk import OsDisk, Output, settle_directory
 from edge.shell.spool.lane_spool import Stored
-from edge.shell.spool.process import Spool
+from edge.shell.spool.process import Spool, worker_directory
 from tests.fakes import FakeClock
 from tests.fakes_disk import FakeDisk
-from tests.fakes_spool import SMALL, OneLane, record
+from tests.fakes_spool import LANE, SMALL, OneLane, record
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "spool"
 
@@ -112,6 +112,30 @@ def test_a_lane_that_cannot_be_written_stops_the_start(settings: SpoolSettings) 
 
     with pytest.raises(ConfigError, match="read-only"):
         Spool.open(settings, disk=disk)
+
+
+def test_what_cannot_be_read_at_the_start_stops_it(settings: SpoolSettings) -> None:
+    Spool.open(settings).close()
+    disk = FakeDisk()
+    disk.plan = lambda _index, call: (
+        OSError(errno.EACCES, "not yours") if call.path.name == "cursor" else None
+    )
+    with pytest.raises(ConfigError, match=r"^spool\.path: .*not yours"):
+        Spool.open(settings, disk=disk)
+
+
+def test_recall_is_not_rebuilt_from_what_cannot_be_read(settings: SpoolSettings) -> None:
+    disk = FakeDisk()
+    OneLane(disk, directory=worker_directory(settings)).commit(0)
+    identify(disk, worker_directory(settings) / "id", bytes)
+    settle_directory(OsDisk(), worker_directory(settings))
+    spool = Spool.open(settings, disk=disk)
+    disk.plan = lambda _index, _call: OSError(errno.EMFILE, "planned")
+
+    with pytest.raises(ConfigError, match=r"^spool\.path: .*planned"):
+        list(spool.footprints(LANE))
+
+    spool.close()
 
 
 def test_a_spool_of_another_version_is_left_alone(settings: SpoolSettings) -> None:

@@ -21,7 +21,7 @@ from edge.core.record import Record
 from edge.shell.spool.cursor import Position, load, store
 from edge.shell.spool.recovery import Recovered, footprints, recover
 from edge.shell.spool.segment import LaneFiles
-from tests.fakes_disk import Call, FakeDisk, Node
+from tests.fakes_disk import Call, FakeDisk, Node, unreadable
 from tests.fakes_spool import record
 
 LANE = Path("/spool/0/bet")
@@ -243,7 +243,7 @@ def test_another_version_stops_the_start_and_changes_nothing() -> None:
     assert disk_of(files).names == before
 
 
-def fail_reads(files: LaneFiles, first: int, times: int) -> None:
+def fail_reads(files: LaneFiles, first: int, times: int, code: int = errno.EIO) -> None:
     """Let *times* reads of segment 1 fail, from the *first* one on."""
     reads = itertools.count()
 
@@ -251,7 +251,7 @@ def fail_reads(files: LaneFiles, first: int, times: int) -> None:
         if call != Call("read", name(1)):
             return None
         is_bad = first <= next(reads) < first + times
-        return OSError(errno.EIO, "planned") if is_bad else None
+        return OSError(code, "planned") if is_bad else None
 
     disk_of(files).plan = plan
 
@@ -276,6 +276,42 @@ def test_an_unreadable_tail_does_not_pass_for_a_torn_one() -> None:
     ]
     assert found.torn_bytes == 0
     assert disk_of(files).names[name(1)].cached == segment(1, RECORDS)
+
+
+@pytest.mark.parametrize("path", [name(1), name(2), LANE / "cursor"], ids=lambda p: p.name)
+@pytest.mark.parametrize("code", [errno.EMFILE, errno.EACCES])
+def test_what_only_cannot_be_read_now_stops_the_start_and_changes_nothing(
+    code: int, path: Path
+) -> None:
+    files = lane(
+        s1=segment(1, RECORDS[:3]), s2=segment(2, RECORDS[3:], first=4, before=(1, ENDS[3]))
+    )
+    store(files, Position(1, ENDS[2], 2))
+    disk = disk_of(files)
+    before = {path: bytes(node.cached) for path, node in disk.names.items()}
+    disk.plan = unreadable(code, path)
+
+    with pytest.raises(OSError, match="planned"):
+        recover(files)
+
+    assert {path: bytes(node.cached) for path, node in disk.names.items()} == before
+    disk.plan = lambda _index, _call: None
+    found = recover(files)
+    assert (found.cursor, ids(files, found)) == (Position(1, ENDS[2]), [0, 1, 2, 3, 4])
+    assert files.unreadable == 0
+
+
+def test_a_tail_that_only_cannot_be_read_now_is_not_copied_as_zeros() -> None:
+    """The first read is the header's; the next two would be the tail's."""
+    files = lane(s1=segment(1, RECORDS))
+    fail_reads(files, 1, 2, errno.EACCES)
+
+    with pytest.raises(OSError, match="planned"):
+        recover(files)
+
+    assert list(disk_of(files).names) == [name(1)]
+    disk_of(files).plan = lambda _index, _call: None
+    assert ids(files, recover(files)) == [0, 1, 2, 3, 4]
 
 
 def test_a_lost_header_leaves_its_frames_to_quarantine_and_its_file_alone() -> None:

@@ -57,6 +57,29 @@ def test_all_lanes_together_hold_no_more_than_they_may() -> None:
     assert segments(lane) == ["3", "4", "5", "6", "7", "8"]
 
 
+def test_what_was_deleted_is_remembered_by_its_newest_time() -> None:
+    lane = filled()
+    first_ms = lane.reader.oldest_ms()
+    assert first_ms is not None
+    assert lane.reader.forgotten_ms() is None, "nothing was ever deleted"
+
+    lane.clock.advance(86400 - 3)
+    lane.reader.wait(lane.reader.cursor, 0)
+    assert lane.reader.forgotten_ms() == first_ms + 1000
+
+
+def test_after_a_restart_all_before_the_oldest_record_may_have_been_deleted() -> None:
+    lane = filled()
+    assert OneLane(lane.disk).reader.forgotten_ms() is None, "the first segment is there"
+
+    lane = filled()
+    lane.clock.advance(86400 - 3)
+    lane.reader.wait(lane.reader.cursor, 0)
+
+    again = OneLane(lane.disk, clock=lane.clock).reader
+    assert again.forgotten_ms() == again.oldest_ms()
+
+
 def test_the_window_reaches_back_to_the_oldest_record_on_disk() -> None:
     lane = filled()
     first_ms = lane.reader.oldest_ms()

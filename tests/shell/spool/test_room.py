@@ -93,3 +93,48 @@ def test_the_headroom_is_made_again_only_with_room_for_a_commit_beside_it() -> N
     made.restore()
 
     assert disk.free == SMALL.commit_bytes_max
+
+
+@dataclass
+class FakeDoor:
+    """What a lane's intake was told, and whether the headroom was there then."""
+
+    disk: FakeDisk
+    told: list[tuple[bool, bool]] = field(default_factory=list[tuple[bool, bool]])
+
+    def shut(self, *, is_shut: bool) -> None:
+        """Remember."""
+        self.told.append((is_shut, DIRECTORY / "headroom" in self.disk.names))
+
+
+def test_all_doors_are_shut_before_anything_is_given_up_and_opened_with_the_headroom() -> None:
+    disk = FakeDisk()
+    made = room(disk)
+    made.restore()
+    doors = [FakeDoor(disk), FakeDoor(disk)]
+    made.doors.extend(doors)
+
+    made.free()
+    assert DIRECTORY / "headroom" not in disk.names
+    made.restore()
+
+    assert not made.is_full
+    assert [door.told for door in doors] == [[(True, True), (False, True)]] * 2
+
+
+def test_doors_stay_shut_and_the_headroom_whole_without_room_for_a_commit() -> None:
+    disk = FakeDisk()
+    made = room(disk)
+    made.restore()
+    disk.capacity -= disk.free - SMALL.commit_bytes_max + 1
+
+    made.shut()
+    with pytest.raises(OSError, match="full"):
+        made.restore()
+
+    assert made.is_full
+    assert len(disk.names[DIRECTORY / "headroom"].cached) == SMALL.headroom_bytes
+
+    disk.capacity += 1
+    made.restore()
+    assert not made.is_full

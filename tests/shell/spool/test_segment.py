@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from edge.core.frame import HEADER_BYTES, Frame, Gap, Header, encode, encode_header, seed, size
+from edge.shell.spool.disk import OsDisk
 from edge.shell.spool.segment import LaneFiles, Segment
-from tests.fakes_disk import Call, FakeDisk, Node
+from tests.fakes_disk import Call, FakeDisk, Node, unreadable
 from tests.fakes_spool import record
 
 LANE = Path("/spool/0/bet")
@@ -60,6 +61,32 @@ def test_what_is_not_there_comes_as_zeros(number: int) -> None:
     lane, _ = files(b"xy")
 
     assert lane.read(number, 0, 6) == (b"xy" if number == 1 else b"\0\0") + bytes(4)
+
+
+@pytest.mark.parametrize("code", [errno.EIO, errno.ENODATA, errno.EUCLEAN, errno.EBADMSG])
+def test_what_the_disk_has_lost_comes_as_zeros(code: int) -> None:
+    lane, disk = files(b"xy")
+    disk.plan = unreadable(code, PATH)
+
+    assert lane.read(1, 0, 2) == bytes(2)
+    assert lane.unreadable == 1
+
+
+def test_an_error_of_another_kind_at_a_page_passes() -> None:
+    lane, disk = files(b"xy")
+    codes = [errno.EIO, errno.EMFILE]
+    disk.plan = lambda _index, _call: OSError(codes.pop(0), "planned")
+
+    with pytest.raises(OSError, match="planned") as caught:
+        lane.read(1, 0, 2)
+
+    assert caught.value.errno == errno.EMFILE
+
+
+def test_a_missing_directory_is_no_missing_file(tmp_path: Path) -> None:
+    """A mount that has gone says nothing of what was in it."""
+    with pytest.raises(FileNotFoundError):
+        LaneFiles(OsDisk(), tmp_path / "gone").read(1, 0, 6)
 
 
 def test_a_scan_goes_on_behind_a_window() -> None:
