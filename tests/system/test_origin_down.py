@@ -63,7 +63,7 @@ def test_a_spool_without_room_refuses_with_a_time_and_accepts_again(build: Build
                 "lane_share_max": 0.1,
                 "reserve_bytes": 1 << 20,
                 "retained_bytes_max": 1 << 20,
-                "dead_bytes_max": 1 << 20,
+                "dead_bytes_max": 4 << 20,
             },
             "limits.player": {"quota": 1_000_000, "window_s": 60, "burst": 100_000},
         }
