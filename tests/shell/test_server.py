@@ -5,6 +5,7 @@ import contextlib
 import os
 import signal
 from collections.abc import AsyncGenerator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from edge.config import (
 )
 from edge.core.lane import Lane
 from edge.shell.listen import address, listen
-from edge.shell.server import supervise
+from edge.shell.server import drain, supervise
 from origin_client.open import open_reader
 from tests.core.test_admit import spin, stake
 from tests.fakes import FakeClock, player_token, service_token
@@ -128,3 +129,46 @@ def test_background_work_that_fails_is_told_and_begins_again(
     asyncio.run(story())
 
     assert [record.exc_info is not None for record in caplog.records] == [True, True]
+
+
+@dataclass
+class FakeForwarder:
+    """Ends at once when told to drain, or only when abandoned; writes down what it is told."""
+
+    is_stuck: bool
+    told: list[str]
+
+    def start(self) -> None:
+        """Nothing to begin."""
+
+    def begin_drain(self) -> None:
+        """Note it."""
+        self.told.append("drain")
+
+    def join(self, deadline_steady_ns: int) -> bool:
+        """Note until when."""
+        self.told.append(f"join {deadline_steady_ns}")
+        return not self.is_stuck
+
+    def abandon(self) -> None:
+        """Note it."""
+        self.told.append("abandon")
+
+
+def test_every_lane_drains_before_any_is_waited_for() -> None:
+    told: list[str] = []
+
+    drain([FakeForwarder(is_stuck=False, told=told) for _ in range(2)], 7)
+
+    assert told == ["drain", "drain", "join 7", "join 7"]
+
+
+def test_a_stuck_lane_is_abandoned_once_for_all() -> None:
+    told: list[str] = []
+
+    drain(
+        [FakeForwarder(is_stuck=True, told=told), FakeForwarder(is_stuck=False, told=told)], 7
+    )
+
+    late = 7 + 5 * 10**9
+    assert told[4:] == ["abandon", "abandon", f"join {late}", f"join {late}"]
