@@ -90,7 +90,7 @@ WORDS: Final[Mapping[Reason, Words]] = MappingProxyType(
         ),
         Reason.TOKEN_INVALID: Words(
             "Token not valid",
-            "Get a new token from an issuer this gateway trusts; this one will never be accepted.",
+            "Get a new token from an issuer this gateway trusts.",
         ),
         Reason.TOKEN_EXPIRED: Words(
             "Token expired",
