@@ -77,6 +77,16 @@ def test_a_short_write_is_a_full_disk(tmp_path: Path) -> None:
     assert is_full(caught.value)
 
 
+def test_a_file_that_was_removed_is_never_synced(tmp_path: Path) -> None:
+    output = DISK.create(tmp_path / "a")
+    output.write(b"content")
+    (tmp_path / "a").unlink()
+
+    with pytest.raises(FileNotFoundError, match="removed while it was written"):
+        output.sync()
+    output.close()
+
+
 def test_directories_are_private_and_made_with_their_parents(tmp_path: Path) -> None:
     settle_directory(DISK, tmp_path / "a" / "b")
     settle_directory(DISK, tmp_path / "a" / "b")
