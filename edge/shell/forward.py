@@ -328,6 +328,9 @@ class Forwarder:
             forwarded=so_far.forwarded + stored - dead_records,
             dead=so_far.dead + dead_records,
         )
+        if dead_records or stored < len(frames):
+            lost = {"refused": dead_records, "damaged": len(frames) - stored}
+            log.warning("dead letters", extra={"lane": self._lane.value, **lost})
         if self._ailment is not None:
             log.info("forwarding again", extra={"lane": self._lane.value})
         self._ailment = None

@@ -118,6 +118,20 @@ def test_a_record_too_large_is_dead_without_being_tried() -> None:
     assert world.dead_letters.letters[0].reason == f"larger than {len(large.value) - 1} bytes"
 
 
+def test_dead_letters_are_told_once_a_batch(caplog: pytest.LogCaptureFixture) -> None:
+    world = World([stored(1), damaged(1), stored(2)], RecordingOrigin(poison=frozenset({2})))
+
+    world.forward()
+
+    [warning] = caplog.records
+    assert warning.message == "dead letters"
+    assert {name: vars(warning)[name] for name in ("lane", "refused", "damaged")} == {
+        "lane": LANE.value,
+        "refused": 1,
+        "damaged": 1,
+    }
+
+
 def test_a_record_just_not_too_large_is_forwarded() -> None:
     world = World([stored(1)], record_bytes_max=len(stored(1).value))
 
