@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-import msgspec
 import orjson
 import uvloop
 from prometheus_client import CollectorRegistry
@@ -86,7 +85,7 @@ def build(config: Config, clock: Clock) -> Gateway:
     house = House(
         gate=_gate(config.auth, keyring, cache),
         quotas=Quotas(quotas_of(config.limits)),
-        clock_rules=msgspec.convert(msgspec.to_builtins(config.clock), ClockRules),
+        clock_rules=_clock_rules(config),
         recall=recall,
         footprints=Footprints(spool.secret),
         sealer=Sealer(config.node.name, config.node.region, _newest_ms(spool)),
@@ -145,6 +144,15 @@ def quotas_of(limits: Limits) -> Sequence[Quota]:
         for name, limit in named.items()
         if limit is not None
     ]
+
+
+def _clock_rules(config: Config) -> ClockRules:
+    clock = config.clock
+    return ClockRules(
+        intent_max_age_s=clock.intent_max_age_s,
+        observation_max_age_s=clock.observation_max_age_s,
+        future_max_s=clock.future_max_s,
+    )
 
 
 def _gate(auth: Auth, keyring: Keyring, cache: TokenCache) -> Gate:

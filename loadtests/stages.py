@@ -270,7 +270,7 @@ def prepare(directory: Path) -> Bench:
                 for name in ("service", "node")
             ]
         ),
-        clock_rules=ClockRules(),
+        clock_rules=ClockRules(intent_max_age_s=30, observation_max_age_s=300, future_max_s=2),
         recall=Recall(
             dedupe_window_s=settings.dedupe_window_s,
             dedupe_entries_max=settings.dedupe_entries_max,

@@ -21,7 +21,7 @@ from edge.shell.forward import BATCH_BYTES_MAX, BATCH_RECORDS_MAX, Forwarder, Ti
 from edge.shell.spool.cursor import Position
 from edge.shell.spool.lane_spool import Chunk, Quarantined, Stored
 from origin_client.origin import OriginUnavailable, Outgoing, Refusal
-from tests.fakes import NOW, FakeClock
+from tests.fakes import NOW, FakeClock, later
 
 LANE: Final = Lane.BET
 EDGESPOOL: Final = "0198c0de-0000-7000-8000-00000000beef"
@@ -277,7 +277,14 @@ class World:
     def forward(self) -> None:
         """Start, forward all there is, stop."""
         self.forwarder.start()
-        self.forwarder.stop(10)
+        self.stop(10)
+
+    def stop(self, drain_s: float) -> None:
+        """Drain for up to *drain_s*, then abandon what is left."""
+        self.forwarder.begin_drain()
+        if not self.forwarder.join(later(drain_s, than=self.clock.now()).steady_ns):
+            self.forwarder.abandon()
+            assert self.forwarder.join(later(10, than=self.clock.now()).steady_ns)
 
     def _pause(self, _: threading.Event, seconds: float) -> None:
         self.pauses_s.append(seconds)

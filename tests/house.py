@@ -83,7 +83,7 @@ def house(spool: FakeSpool, *quotas: Quota, keys: FakeKeys | None = None) -> Hou
     return House(
         gate=gate,
         quotas=Quotas(quotas),
-        clock_rules=ClockRules(),
+        clock_rules=ClockRules(intent_max_age_s=30, observation_max_age_s=300, future_max_s=2),
         recall=Recall(dedupe_window_s=86_400, dedupe_entries_max=1_000, sessions_max=100),
         footprints=Footprints(SECRET),
         sealer=Sealer("node-1", "region-1"),

@@ -90,9 +90,9 @@ class ClockRules(msgspec.Struct, frozen=True, kw_only=True):
         future_max_s: Further in the future a client's event is refused, a fact flagged.
     """
 
-    intent_max_age_s: int = 30
-    observation_max_age_s: int = 300
-    future_max_s: int = 2
+    intent_max_age_s: int
+    observation_max_age_s: int
+    future_max_s: int
 
 
 class Quotas:

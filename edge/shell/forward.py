@@ -181,14 +181,6 @@ class Forwarder:
         self._is_abandoned.set()
         self._origin.close()
 
-    def stop(self, drain_s: float) -> None:
-        """Drain for up to *drain_s*, then abandon what is left; blocking."""
-        self.begin_drain()
-        self._thread.join(drain_s)
-        if self._thread.is_alive():
-            self.abandon()
-            self._thread.join(STOP_S)
-
     def health(self) -> str | None:
         """Name the cause when the lane is not being forwarded now; ``None`` when it is."""
         return self._ailment

@@ -16,7 +16,7 @@ from edge.core.verdict import UNREAD, Tally, Verdict
 LATENCY_BOUNDS_S: Final = (
     0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0,
 )  # fmt: skip
-"""From a sync on a fast disk to ``spool.sync_timeout_s``, about two bounds per octave of ten."""
+"""From a sync on a fast disk to ``spool.sync_timeout_s``, three bounds per decade."""
 
 
 class Histogram:

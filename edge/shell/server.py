@@ -128,11 +128,10 @@ class Gateway:
             served = tasks.create_task(front.serve([public]))
             administered = tasks.create_task(admin.serve([private]))
             announce(public, private)
-            waits = [tasks.create_task(leave.wait()), served]
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            told = tasks.create_task(leave.wait())
+            await asyncio.wait((told, served), return_when=asyncio.FIRST_COMPLETED)
             await self._leave(front, served)
-            waits[0].cancel()
-            for task in background:
+            for task in (told, *background):
                 task.cancel()
             admin.should_exit = True
             await administered

@@ -22,7 +22,7 @@ from edge.shell.spool.disk import OsDisk
 from edge.shell.spool.lane_spool import Quarantined, Stored
 from edge.shell.spool.process import Spool
 from origin_client.origin import OriginUnavailable, Outgoing
-from tests.fakes import NOW
+from tests.fakes import NOW, later
 from tests.fakes_forward import (
     LANE,
     MemoryDeadLetters,
@@ -216,7 +216,7 @@ def forward_live(world: World) -> None:
     """Start, and stop only once something was forwarded: a draining lane waits for nobody."""
     world.forwarder.start()
     assert world.lane.passed.wait(10)
-    world.forwarder.stop(10)
+    world.stop(10)
 
 
 def test_a_small_young_batch_waits_for_company() -> None:
@@ -323,7 +323,7 @@ def test_an_idle_forwarder_forwards_what_comes_and_stops_when_asked() -> None:
     world.frames += run_of(2)
     assert published.wait(10)
 
-    world.forwarder.stop(10)
+    world.stop(10)
 
     assert world.origin.numbers() == [1, 2]
 
@@ -354,7 +354,7 @@ def test_an_origin_that_does_not_answer_is_closed_at_the_deadline() -> None:
     world.forwarder.start()
     assert is_running()
 
-    world.forwarder.stop(0.01)
+    world.stop(0.01)
 
     assert not is_running()
     assert world.lane.cursor.offset == 0
@@ -383,7 +383,7 @@ def test_a_lane_that_waits_for_room_ends_at_the_deadline() -> None:
     world.forwarder.start()
     assert waiting.wait(10)
 
-    world.forwarder.stop(0.01)
+    world.stop(0.01)
 
     assert not is_running()
     assert world.lane.cursor.offset == 0
@@ -466,7 +466,9 @@ def test_the_spools_own_lane_is_forwarded_and_its_dead_are_on_disk(tmp_path: Pat
         )
         forwarder.start()
         await accept(spool, 100)
-        await asyncio.to_thread(forwarder.stop, 10)
+        forwarder.begin_drain()
+        deadline = later(10, than=SystemClock().now()).steady_ns
+        assert await asyncio.to_thread(forwarder.join, deadline)
         await asyncio.to_thread(spool.close)
         return forwarder.statistics()
 
