@@ -68,7 +68,7 @@ def check(path: Path | None, environ: Mapping[str, str]) -> list[Finding]:
         return [*findings, Finding(Level.ERROR, "spool.path", complaint)]
     findings.append(_try("spool.path", lambda: _open_spool(config.spool)))
     if findings[-1].level is Level.TAKEN:
-        # Whoever has the spool has the embedded log too, and its lock would look like a fault.
+        # Whoever has the spool has the embedded log too: one line tells the operator enough.
         return findings
     return [*findings, _try("origin.url", lambda: _open_origin(config.origin))]
 
