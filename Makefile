@@ -20,7 +20,7 @@ EXACT := edge/core/*,origin_client/*
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test kills bench check format lock clean
+.PHONY: help demo test kills bench soak check format lock clean
 
 help:  ## say what there is
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -39,8 +39,19 @@ N := 1000
 kills: $(VENV)/.dev  ## SIGKILL between answer and retry, N=1000 times
 	@$(PY) -m tests.system.kills $(N)
 
-bench: $(VENV)/.dev  ## time each stage and update README's table (20 s)
+BASE :=
+bench: $(VENV)/.dev  ## measure, update README's tables (4 min); BASE=COMMIT: against that commit
+ifeq ($(BASE),)
+	@$(PY) -m tests.system.bench --readme README.md
 	@$(PY) -m loadtests.stages --readme README.md
+else
+	@$(PY) -m loadtests.bench --base $(BASE)
+	@$(PY) -m loadtests.stages
+endif
+
+EVENTS := 4000000
+soak: $(VENV)/.dev  ## send EVENTS=4000000 through one gateway and tell what memory does (3 min)
+	@$(PY) -m loadtests.bench --soak $(EVENTS)
 
 check: $(VENV)/.dev  ## lint, types, import contracts, house rules
 	$(PY) -m ruff check --quiet

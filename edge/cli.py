@@ -12,17 +12,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from edge.cli_spool import add_spool
 from edge.config import Config, ConfigError
-from edge.shell.journal import LINE_BYTES_MAX, harmless
+from edge.console import DONE, FAILED, MISCONFIGURED, USAGE, fail, keep_journal, say, tell
 
 if TYPE_CHECKING:
     from edge.shell.keys.mint import SigningKey
-
-DONE: Final = 0
-FAILED: Final = 1
-USAGE: Final = 2
-# Source: sysexits.h, EX_CONFIG.
-MISCONFIGURED: Final = 78
+    from origin_client.origin import Options
 
 # As the gateway reads a ``sid``; ``uuid.UUID`` would take more.
 _UUID: Final = re.compile(r"(?i)[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -62,7 +58,7 @@ def run(arguments: Sequence[str], environ: Environ) -> int:
         code = command(parsed, environ)
         sys.stdout.flush()  # here, where a reader that left is expected
     except ConfigError as error:
-        return _fail(str(error), MISCONFIGURED)
+        return fail(str(error), MISCONFIGURED)
     except KeyboardInterrupt:
         return FAILED
     except BrokenPipeError:
@@ -82,7 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_demo(commands.add_parser("demo", help="play one casino evening on loopback"))
     _add_probe(commands.add_parser("probe", help="ask a running gateway whether it is ready"))
     _add_token(commands.add_parser("token", help="a development issuer's keys and tokens"))
-    _add_spool(commands.add_parser("spool", help="look into a spool, in use or not"))
+    add_spool(commands.add_parser("spool", help="look into a spool, in use or not; empty it"))
     _add_origin(commands.add_parser("origin", help="read what was forwarded"))
     _add_schema(commands.add_parser("schema", help="print a machine-readable contract"))
     return parser
@@ -129,26 +125,19 @@ def _add_token(parser: argparse.ArgumentParser) -> None:
     jwks.add_argument("--key", **_KEY)
 
 
-def _add_spool(parser: argparse.ArgumentParser) -> None:
-    commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="name")
-    for name, meaning in (
-        ("ls", "list segments"),
-        ("cat", "print records"),
-        ("stats", "sum up each lane"),
-        ("verify", "look for damage; ends with 1 if there is any"),
-    ):
-        command = commands.add_parser(name, help=meaning)
-        command.set_defaults(command=_spool)
-        command.add_argument("--config", **_CONFIG)
-        command.add_argument("--path", type=Path, metavar="DIR", help="instead of spool.path")
-        command.add_argument("--json", action="store_true", help="one JSON object per line")
-
-
 def _add_origin(parser: argparse.ArgumentParser) -> None:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     cat = commands.add_parser("cat", help="print the records of a topic")
     cat.set_defaults(command=_origin_cat)
-    cat.add_argument("url", metavar="URL", help="log:PATH")
+    cat.add_argument("url", nargs="?", metavar="URL", help="log:PATH or kafka://HOST:PORT,…")
+    cat.add_argument("--config", **_CONFIG)
+    cat.add_argument(
+        "--option",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="of the origin, over those of the settings; a secret's NAME ends in _file",
+    )
     cat.add_argument("--topic", required=True, help="such as edge.bet.v1")
     cat.add_argument("--json", action="store_true", help="one JSON object per record")
 
@@ -162,20 +151,14 @@ def _serve(arguments: argparse.Namespace, environ: Environ) -> int:
     config = Config.load(arguments.config, environ)
 
     from edge.app import serve
-    from edge.shell.clock import SystemClock
-    from edge.shell.journal import configure
     from edge.shell.listen import PortTaken
     from edge.shell.spool.claim import SpoolLocked
-    from origin_client.origin import OriginLocked
 
-    # A stream of the journal's own: a write that hangs must not hold the lock of ``sys.stderr``,
-    # which the interpreter flushes when it ends.
-    stream = open(sys.stderr.fileno(), "w", encoding="utf-8", closefd=False)  # noqa: SIM115  # a descriptor, open until the end
-    configure(stream, SystemClock())
+    keep_journal()
     try:
         return serve(config)
-    except (PortTaken, SpoolLocked, OriginLocked) as error:
-        return _fail(str(error), FAILED)
+    except (PortTaken, SpoolLocked) as error:
+        return fail(str(error), FAILED)
 
 
 def _demo(arguments: argparse.Namespace, _: Environ) -> int:
@@ -189,7 +172,7 @@ def _check(arguments: argparse.Namespace, environ: Environ) -> int:
 
     findings = check(arguments.config, environ)
     for finding in findings:
-        _print(render(finding, as_json=arguments.json))
+        say(render(finding, as_json=arguments.json))
     return exit_code(findings)
 
 
@@ -201,15 +184,15 @@ def _probe(arguments: argparse.Namespace, _: Environ) -> int:
     try:
         readiness = probe(arguments.url)
     except ValueError as error:
-        return _fail(str(error), USAGE)
+        return fail(str(error), USAGE)
     except ProbeFailed as error:
-        return _fail(str(error), FAILED)
+        return fail(str(error), FAILED)
     if arguments.json:
-        _print(msgspec.json.encode(readiness).decode())
+        say(msgspec.json.encode(readiness).decode())
     else:
-        _print("ready" if readiness.ready else "not ready")
+        say("ready" if readiness.ready else "not ready")
         for part, state in readiness.probes.items():
-            _print(f"{part}: {state}")
+            say(f"{part}: {state}")
     return DONE if readiness.ready else FAILED
 
 
@@ -218,7 +201,7 @@ def _token_mint(arguments: argparse.Namespace, _: Environ) -> int:
     from edge.shell.keys.mint import TTL_S, Grant, mint
 
     if complaint := _mint_complaint(arguments):
-        return _fail(complaint, USAGE)
+        return fail(complaint, USAGE)
     grant = Grant(
         iss=arguments.iss,
         aud=arguments.aud,
@@ -229,7 +212,7 @@ def _token_mint(arguments: argparse.Namespace, _: Environ) -> int:
         jurisdiction=arguments.jurisdiction,
         ttl_s=TTL_S if arguments.ttl is None else arguments.ttl,
     )
-    _print(mint(_signing_key(arguments.key), grant, SystemClock().now()))
+    say(mint(_signing_key(arguments.key), grant, SystemClock().now()))
     return DONE
 
 
@@ -250,41 +233,31 @@ def _mint_complaint(arguments: argparse.Namespace) -> str | None:
 def _token_jwks(arguments: argparse.Namespace, _: Environ) -> int:
     from edge.shell.keys.mint import key_set
 
-    _print(key_set(_signing_key(arguments.key)).decode())
+    say(key_set(_signing_key(arguments.key)).decode())
     return DONE
 
 
-def _spool(arguments: argparse.Namespace, environ: Environ) -> int:
-    from edge.shell.spool.inspect import inspect, lines
-
-    path = arguments.path or Path(Config.load(arguments.config, environ).spool.path)
-    is_empty = True
-    try:
-        for line in lines(inspect(arguments.name, path), is_json=arguments.json):
-            _print(line)
-            is_empty = False
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        return _fail(f"cannot read {path}: {error.strerror}", FAILED)
-    if arguments.name != "verify":
-        return DONE
-    if is_empty and not arguments.json:
-        _print("no damage found")
-    return DONE if is_empty else FAILED
-
-
-def _origin_cat(arguments: argparse.Namespace, _: Environ) -> int:
+def _origin_cat(arguments: argparse.Namespace, environ: Environ) -> int:
     from origin_client.cat import cat
-    from origin_client.origin import OriginError
+    from origin_client.origin import OriginError, OriginUnavailable
 
+    url, options = _origin(arguments, environ)
     try:
-        records = cat(arguments.url, arguments.topic, sys.stdout, as_json=arguments.json)
-    except OriginError as error:
-        return _fail(str(error), FAILED)
+        records = cat(url, options, arguments.topic, sys.stdout, as_json=arguments.json)
+    except (OriginError, OriginUnavailable) as error:
+        return fail(str(error), FAILED)
     if not records:
-        _tell(f"nothing was ever written to {arguments.topic}")
+        tell(f"nothing was ever written to {arguments.topic}")
     return DONE
+
+
+def _origin(arguments: argparse.Namespace, environ: Environ) -> "tuple[str, Options]":
+    """Return which origin is meant: what the URL says, or else the settings."""
+    options = dict(option.partition("=")[::2] for option in arguments.option)
+    if arguments.url is not None:
+        return arguments.url, options
+    settings = Config.load(arguments.config, environ).origin
+    return settings.url, {**settings.options, **options}
 
 
 def _schema(arguments: argparse.Namespace, _: Environ) -> int:
@@ -298,7 +271,7 @@ def _schema(arguments: argparse.Namespace, _: Environ) -> int:
         "config": settings_schema,
         "catalogue": catalogue_document,
     }
-    _print(orjson.dumps(documents[arguments.name](), option=orjson.OPT_INDENT_2).decode())
+    say(orjson.dumps(documents[arguments.name](), option=orjson.OPT_INDENT_2).decode())
     return DONE
 
 
@@ -306,19 +279,5 @@ def _signing_key(path: Path) -> "SigningKey":
     from edge.shell.keys.mint import ensure_key, read_signing_key
 
     if ensure_key(path):
-        _tell(f"made a new key, {path}")
+        tell(f"made a new key, {path}")
     return read_signing_key(path)
-
-
-def _print(line: str) -> None:
-    sys.stdout.write(line + "\n")
-
-
-def _tell(line: str) -> None:
-    """Say *line* on standard error: one line, whatever a path or a value in it holds."""
-    sys.stderr.write(f"edge: {harmless(line, LINE_BYTES_MAX)}\n")
-
-
-def _fail(line: str, code: int) -> int:
-    _tell(line)
-    return code

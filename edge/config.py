@@ -31,6 +31,8 @@ _ISSUERS_MAX: Final = 16
 _SPOOL_BYTES_MIN: Final = 16 << 20
 # Below it one batch of refused records (1 MiB, base64 in JSON) may never fit, and its lane stops.
 _DEAD_BYTES_MIN: Final = 4 << 20
+# More of them are told apart when they are opened.
+_ORIGINS: Final = {"log", "kafka", "https", "http"}
 _ANY_ADDRESS: Final = {"0.0.0.0", "::"}  # noqa: S104  # to compare with, not to listen on
 # Source: RFC 1123 §2.1.
 _HOST_NAME: Final = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})*")
@@ -216,9 +218,11 @@ class OriginSettings(_Section, frozen=True):
     """Where accepted events go.
 
     Attributes:
-        url: ``log:PATH``, the embedded log. Never holds a secret.
+        url: ``log:PATH``, the embedded log; ``kafka://HOST:PORT,…``; ``https://HOST/PATH``.
+            Never holds a secret.
         options: The origin's own settings, by its names. Never shown, as they may be secrets;
-            such go into a JSON object in the file that ``EDGE_ORIGIN__OPTIONS_FILE`` names.
+            such go into a file that ``<name>_file`` names, or into a JSON object in the file
+            that ``EDGE_ORIGIN__OPTIONS_FILE`` names.
     """
 
     url: Text = "log:var/origin"
@@ -343,8 +347,9 @@ def _reach_faults(config: Config) -> Iterator[ConfigError]:
 
 def _origin_faults(config: Config) -> Iterator[ConfigError]:
     scheme, _, path = config.origin.url.partition(":")
+    if scheme not in _ORIGINS or not path:
+        yield ConfigError("origin.url", "must be log:PATH, kafka://HOST:PORT,… or https://HOST")
     if scheme != "log" or not path:
-        yield ConfigError("origin.url", "must be log:PATH")
         return
     log, spool = Path(path).absolute(), Path(config.spool.path).absolute()
     if log.is_relative_to(spool) or spool.is_relative_to(log):

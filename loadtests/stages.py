@@ -114,7 +114,7 @@ class Bench:
         return lambda: authenticate(self.authorization, self.house.gate, self.now)
 
     def decode(self) -> Timed:
-        """From the body's bytes."""
+        """From the body's bytes, and encoded again."""
         body = self._body()
         return lambda: decode(body, Shape.ARRAY)
 
@@ -129,7 +129,7 @@ class Bench:
         return call
 
     def footprint(self) -> Timed:
-        """With the payload's re-encoding, which seal uses too."""
+        """An id, a business key and a digest."""
         events = self._events()
         return lambda: [self._tread(event) for event in events]
 
@@ -139,7 +139,7 @@ class Bench:
         accepted_ms = self.now.unix_ns // NS_PER_MS
 
         def call() -> None:
-            for event, _, footprint in trodden:
+            for event, footprint in trodden:
                 recall.recall(event, footprint, self.now)
                 recall.remember(Lane.BET, footprint, accepted_ms, commit)
             recall.settle(commit, held=True)
@@ -151,9 +151,11 @@ class Bench:
         events, house = self._events(), self.house
 
         def call() -> None:
+            tab = house.quotas.open_tab(self.principal, len(events), self.now)
             for event in events:
-                house.quotas.charge(self.principal, "bench", event.spec.authority, self.now)
+                tab.charge("bench", event.spec.authority)
                 check_clock(event, house.clock_rules, self.now)
+            tab.settle()
 
         return call
 
@@ -189,15 +191,14 @@ class Bench:
     def _events(self) -> list[Event]:
         return [e for e in decode(self._body(), Shape.ARRAY) if isinstance(e, Event)]
 
-    def _tread(self, event: Event) -> tuple[Event, bytes, Footprint]:
-        data = _ENCODE(event.wire.data)
-        return event, data, self.house.footprints.of(event, self.principal, data)
+    def _tread(self, event: Event) -> tuple[Event, Footprint]:
+        return event, self.house.footprints.of(event, self.principal)
 
-    def _trodden(self) -> list[tuple[Event, bytes, Footprint]]:
+    def _trodden(self) -> list[tuple[Event, Footprint]]:
         return [self._tread(event) for event in self._events()]
 
-    def _seal(self, event: Event, data: bytes, footprint: Footprint) -> Record:
-        return self.house.sealer.seal(event, self.principal, footprint, data, (), self.now)
+    def _seal(self, event: Event, footprint: Footprint) -> Record:
+        return self.house.sealer.seal(event, self.principal, footprint, (), self.now)
 
 
 def stages(bench: Bench) -> list[Stage]:

@@ -4,12 +4,13 @@ In go a URL and a topic; out go lines. As JSON: the log's own line plus ``topic`
 ``partition``. For people: where, whose, what, and what is wrong with it as an envelope.
 """
 
+import json
 from typing import Final, TextIO
 
 import msgspec
 
 from origin_client.open import open_reader
-from origin_client.origin import Record
+from origin_client.origin import Options, Record
 from origin_client.validate import validate
 
 _ENCODER: Final = msgspec.json.Encoder()
@@ -34,18 +35,20 @@ class _Gist(msgspec.Struct, frozen=True):
     id: str = "?"
 
 
+_RAW: Final = msgspec.json.Decoder(msgspec.Raw)
 _GIST: Final = msgspec.json.Decoder(_Gist)
 
 
-def cat(url: str, topic: str, out: TextIO, *, as_json: bool) -> int:
+def cat(url: str, options: Options, topic: str, out: TextIO, *, as_json: bool) -> int:
     """Print what *topic* holds now; return how many records that is.
 
     Raises:
         OriginError: No origin is described, it cannot be read, or there is none yet.
+        OriginUnavailable: It does not answer, or refuses.
         OSError: *out* cannot be written.
     """
     written = _as_json if as_json else _for_people
-    reader = open_reader(url)
+    reader = open_reader(url, options)
     records = 0
     try:
         for record in reader.subscribe(topic, {}):
@@ -63,16 +66,34 @@ def _as_json(record: Record) -> str:
         offset=record.offset,
         key=record.key,
         headers=record.headers,
-        value=msgspec.Raw(record.value),
+        value=_json(record.value),
     )
-    return _ENCODER.encode(line).decode()
+    text = _ENCODER.encode(line).decode()
+    return text if text.isprintable() else "".join(map(_shown, text))
+
+
+def _json(value: bytes) -> msgspec.Raw:
+    """Return *value* as it stands; as a string if it is no JSON, for a broker takes anything."""
+    try:
+        value.decode()
+        _RAW.decode(value)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return msgspec.Raw(_ENCODER.encode(value.decode(errors="backslashreplace")))
+    return msgspec.Raw(value)
+
+
+def _shown(character: str) -> str:
+    """Write what is not printable as JSON does; line ends stand between members only."""
+    if character.isprintable():
+        return character
+    return " " if character in "\r\n\t" else json.dumps(character)[1:-1]
 
 
 def _for_people(record: Record) -> str:
     complaints = validate(record.value)
     try:
         gist = _GIST.decode(record.value)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         gist = _Gist()
     # A key is a subject or a session, but the log takes any text: repr shows, never acts.
     line = (

@@ -4,6 +4,7 @@ Fields are only ever added, and only with a default; golden files in ``tests/con
 that promise. Nothing here knows the edge's own types.
 """
 
+import re
 from typing import Final
 
 import msgspec
@@ -11,6 +12,7 @@ import msgspec
 _ENCODER = msgspec.json.Encoder()
 # Longer reasons are cut: an attribute should be short, and the origin's words are its own.
 DEADREASON_CHARS_MAX: Final = 256
+_DEADREASON: Final = re.compile(rb'\{"deadreason":"(?:[^"\\]|\\.)*+",')
 
 
 class Envelope(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -68,11 +70,6 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc
     data: msgspec.Raw
 
 
-def encode(envelope: Envelope) -> bytes:
-    """Write *envelope* as JSON; members at their default are left out."""
-    return _ENCODER.encode(envelope)
-
-
 def number(envelope: bytes, edgespool: str, edgeseq: int) -> bytes:
     """Add the two attributes that are known only when an envelope is written down.
 
@@ -100,3 +97,15 @@ def mark_dead(envelope: bytes, reason: str) -> bytes:
         _ENCODER.encode(plain[:DEADREASON_CHARS_MAX] or "?"),
         envelope[1:],
     )
+
+
+def unmark_dead(letter: bytes) -> bytes:
+    """Return the envelope that :func:`mark_dead` marked, byte for byte.
+
+    Raises:
+        ValueError: *letter* is not what it writes.
+    """
+    match = _DEADREASON.match(letter)
+    if match is None:
+        raise ValueError("no dead letter")
+    return b"{" + letter[match.end() :]

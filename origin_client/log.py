@@ -1,23 +1,23 @@
 """The embedded origin: a durable, partitioned log in a directory, with no server to run.
 
 In go batches of records; when ``publish`` returns they are on stable storage, and any process
-can read them (:mod:`origin_client.log_reader`). It owns the directory: one writer at a time.
+can read them (:mod:`origin_client.log_reader`). Any number of processes may publish.
 
 Theory of operation
 -------------------
 Topics and partitions come to exist when something is published to them. A batch is dealt out
 to its partitions, all are written, then all are synced: as many syncs as partitions touched,
-about 0.25 ms each. Topics have a lock each, so one that hangs in a sync hinders no other. The
-layout is described in :mod:`origin_client.log_layout`, what happens after a failure in
+about 0.25 ms each. Topics have a lock each, so one that hangs in a sync hinders no other; for
+as long as a batch takes it keeps out threads and processes alike
+(:mod:`origin_client.log_turn`), and offsets go on behind whatever others appended. The layout
+is described in :mod:`origin_client.log_layout`, what happens after a failure in
 :mod:`origin_client.log_partition`.
 
-The name of the lock file is looked up before each batch (2 µs). Once it leads elsewhere, the
-directory was removed, moved, or taken by another writer: that batch fails, the directory is taken
-anew, and every partition goes on in what is there.
+The name of the topic's lock file is looked up for each batch (2 µs). Once it leads elsewhere,
+the directory was removed or moved: that batch fails, and the next goes on in what is there.
 """
 
 import contextlib
-import errno
 import fcntl
 import os
 import threading
@@ -29,12 +29,12 @@ from typing import Final
 import msgspec
 
 from origin_client import log_layout
-from origin_client.log_partition import Disk, Partition, identity
+from origin_client.log_partition import Disk, Partition
 from origin_client.log_reader import LogReader
+from origin_client.log_turn import Turn
 from origin_client.murmur2 import partition
 from origin_client.origin import (
     OriginError,
-    OriginLocked,
     OriginUnavailable,
     Outgoing,
     Record,
@@ -43,6 +43,7 @@ from origin_client.origin import (
 
 PARTITIONS: Final = 4  # of a new log: enough to show order per key and none across
 FILE_BYTES_MAX: Final = 64 << 20  # what a reader must look through to find an offset: 0.2 s
+_NAME_BYTES: Final = 16  # random: no two writers have one name
 _SYSTEM_DISK: Final = Disk()
 
 
@@ -55,16 +56,22 @@ _OBJECT: Final = msgspec.json.Decoder(_Object)
 
 
 class _Topic:
-    """The open partitions of one topic, and the lock that keeps its batches apart."""
+    """The open partitions of one topic, and what keeps its batches apart.
 
-    def __init__(self) -> None:
+    Attributes:
+        lock: Among our threads.
+        turn: Among processes.
+        partitions: By number.
+    """
+
+    def __init__(self, turn: Turn) -> None:
         self.lock = threading.Lock()
+        self.turn = turn
         self.partitions: dict[int, Partition] = {}
-        self.taking = 0  # the taking of the directory under which the partitions were opened
 
 
 class LogOrigin:
-    """The writer of one log directory; all methods may be called from any thread.
+    """A writer of one log directory; all methods may be called from any thread.
 
     Args:
         root: The log's directory; made if absent.
@@ -73,7 +80,6 @@ class LogOrigin:
         disk: The disk.
 
     Raises:
-        OriginLocked: Another process writes it.
         OriginError: It cannot be written, or was made with another number of partitions.
     """
 
@@ -88,23 +94,14 @@ class LogOrigin:
         self._root = root
         self._file_bytes_max = file_bytes_max
         self._disk = disk
-        self._lock_fd = _lock(root)
-        try:
-            self._partitions = _settle(root, partitions).partitions
-            self._reader = LogReader(root)
-        except BaseException:
-            os.close(self._lock_fd)
-            raise
-        self._lock = identity(self._lock_fd)
-        self._taking = 0
-        self._retaking = (
-            threading.Lock()
-        )  # over the lock's descriptor and the number of takings
+        self._partitions = _settle(root, partitions).partitions
+        self._reader = LogReader(root)
+        self._name = os.urandom(_NAME_BYTES)
+        self._closed = threading.Event()
         self._guard = threading.Lock()  # over what follows
-        self._topics: defaultdict[str, _Topic] = defaultdict(_Topic)
+        self._topics: dict[str, _Topic] = {}
         self._ailments: dict[str, str] = {}
         self._publishing = 0
-        self._is_closed = False
 
     def publish(self, topic: str, records: Sequence[Outgoing]) -> list[Refusal]:
         """Return when every record not refused is on stable storage, in order.
@@ -112,30 +109,34 @@ class LogOrigin:
         Refused is what is not one JSON object on one line, under a key of UTF-8.
 
         Raises:
-            OriginUnavailable: The disk failed, the directory was moved, or the origin was closed meanwhile.
+            OriginUnavailable: The disk failed, the directory was moved, or the origin was
+                closed meanwhile.
             OriginError: *topic* is not a name a topic can have.
         """
         refusals: list[Refusal] = []
+        if not _are_fine(records):
+            refusals = _refusals(records)
+            refused = {refusal.index for refusal in refusals}
+            records = [each for at, each in enumerate(records) if at not in refused]
         batches: defaultdict[int, list[Outgoing]] = defaultdict(list)
-        for index, record in enumerate(records):
-            if complaint := _complaint(record):
-                refusals.append(Refusal(index, complaint))
-            else:
-                batches[partition(record.key, self._partitions)].append(record)
+        for record in records:
+            batches[partition(record.key, self._partitions)].append(record)
         with self._open_topic(topic) as open_topic, open_topic.lock:
             try:
-                self._check_place(open_topic)
-                self._write(topic, open_topic, batches)
+                with self._turn(open_topic):
+                    self._write(topic, open_topic, batches)
             except OSError as error:
                 self._ailments[topic] = f"{topic}: {error}"
                 raise OriginUnavailable(f"{topic}: {error}") from error
             self._ailments.pop(topic, None)
         return refusals
 
-    def health(self) -> str | None:
-        """Name the last failure of a topic that has not worked since; ``None`` if all work."""
-        if self._is_closed:
+    def health(self, topic: str | None = None) -> str | None:
+        """Name the last failure of *topic*, or of any, that has not worked since."""
+        if self._closed.is_set():
             return "closed"
+        if topic is not None:
+            return self._ailments.get(topic)
         return next(iter(self._ailments.copy().values()), None)
 
     def subscribe(
@@ -147,21 +148,24 @@ class LogOrigin:
     def close(self) -> None:
         """Give up the directory; a publish under way raises ``OriginUnavailable``.
 
-        Does not wait for it: the directory is free once its last sync has returned.
+        Does not wait for it: its topic is free once its last sync has returned.
         """
         self._reader.close()
         with self._guard:
-            self._is_closed = True
+            self._closed.set()
             self._release_if_over()
 
     @contextlib.contextmanager
     def _open_topic(self, topic: str) -> Generator[_Topic]:
         """Keep the descriptors open for as long as somebody publishes."""
         with self._guard:
-            if self._is_closed:
+            if self._closed.is_set():
                 raise OriginUnavailable("closed")
+            open_topic = self._topics.get(topic)
+            if open_topic is None:
+                directory = log_layout.topic_path(self._root, topic)
+                open_topic = self._topics[topic] = _Topic(Turn(directory, self._name))
             self._publishing += 1
-            open_topic = self._topics[topic]
         try:
             yield open_topic
         finally:
@@ -169,38 +173,36 @@ class LogOrigin:
                 self._publishing -= 1
                 self._release_if_over()
 
-    def _check_place(self, open_topic: _Topic) -> None:
-        """See that the directory is the one that was locked.
+    @contextlib.contextmanager
+    def _turn(self, open_topic: _Topic) -> Generator[None]:
+        """Keep every other process out of the topic.
 
         Raises:
-            OSError: It is not; it is taken now if it can be, so that the next try may work.
+            OriginUnavailable: Closed while waiting for another process.
+            OSError: The log cannot be written, or is not there any more. What there is now
+                was made a log, if it can be, so that the next try may work.
         """
-        lock_path = self._root / log_layout.LOCK_FILE
-        if identity(lock_path) != self._lock:
-            with self._retaking:
-                if identity(lock_path) != self._lock:
-                    self._retake()
-            raise FileNotFoundError(
-                errno.ENOENT, "the log was removed or moved", str(self._root)
-            )
-        if open_topic.taking != self._taking:
-            for each in open_topic.partitions.values():
-                each.leave()
-            open_topic.taking = self._taking
-
-    def _retake(self) -> None:
+        turn = open_topic.turn
         try:
-            lock_fd = _lock(self._root)
-            try:
-                _settle(self._root, self._partitions)
-            except BaseException:
-                os.close(lock_fd)
-                raise
+            if not turn.is_open:
+                self._settle_again()
+            is_as_left = turn.take(self._closed)
+        except FileNotFoundError:
+            self._settle_again()
+            raise
+        try:
+            if not is_as_left:
+                for each in open_topic.partitions.values():
+                    each.leave()
+            yield
+        finally:
+            turn.give_up()
+
+    def _settle_again(self) -> None:
+        try:
+            _settle(self._root, self._partitions)
         except OriginError as error:  # which would tell the caller that the topic is at fault
             raise OSError(str(error)) from error
-        os.close(self._lock_fd)
-        self._taking += 1
-        self._lock_fd, self._lock = lock_fd, identity(lock_fd)
 
     def _write(
         self, topic: str, open_topic: _Topic, batches: Mapping[int, Sequence[Outgoing]]
@@ -230,18 +232,38 @@ class LogOrigin:
         return open_topic.partitions[number]
 
     def _check_open(self) -> None:
-        if self._is_closed:
+        if self._closed.is_set():
             raise OriginUnavailable("closed while publishing")
 
     def _release_if_over(self) -> None:
         """Once closed, close every descriptor; the last publish does it, on its way out."""
-        if not self._is_closed or self._publishing or self._lock_fd < 0:
+        if not self._closed.is_set() or self._publishing:
             return
         for open_topic in self._topics.values():
             for each in open_topic.partitions.values():
                 each.close()
-        os.close(self._lock_fd)
-        self._lock_fd = -1
+            open_topic.turn.close()
+
+
+def _are_fine(records: Sequence[Outgoing]) -> bool:
+    """Whether all can be lines of the log: 0.5 µs each, instead of 0.8 one by one."""
+    values = [record.value for record in records]
+    lines = b"\n".join(values)
+    if lines.count(b"\n") >= len(values):
+        return False
+    try:
+        lines.decode()
+        for record in records:
+            record.key.decode()
+            _OBJECT.decode(record.value)
+    except (UnicodeDecodeError, msgspec.DecodeError, RecursionError):
+        return False
+    return True
+
+
+def _refusals(records: Sequence[Outgoing]) -> list[Refusal]:
+    complaints = map(_complaint, records)
+    return [Refusal(index, why) for index, why in enumerate(complaints) if why is not None]
 
 
 def _complaint(record: Outgoing) -> str | None:
@@ -259,34 +281,23 @@ def _complaint(record: Outgoing) -> str | None:
     return None
 
 
-def _lock(root: Path) -> int:
-    """Make *root* if absent and become its writer, until the descriptor is closed."""
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        log_layout.sync_directory(root.parent)
-        fd = os.open(root / log_layout.LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o640)
-    except OSError as error:
-        raise OriginError(f"cannot write a log at {root}: {error}") from error
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        os.close(fd)
-        raise OriginLocked(
-            f"another process writes the log at {root}: stop it first"
-        ) from error
-    except OSError as error:
-        os.close(fd)
-        raise OriginError(f"cannot lock the log at {root}: {error}") from error
-    return fd
-
-
 def _settle(root: Path, partitions: int | None) -> log_layout.Settings:
-    """Return the log's settings, made now if it is new."""
+    """Return the log's settings, made now if it is new; by one process, if several come.
+
+    Raises:
+        OriginError: It cannot be written, or has another number of partitions.
+    """
     settings = log_layout.read_settings(root)
     if settings is None:
-        settings = log_layout.Settings(log_layout.FORMAT, partitions or PARTITIONS)
         try:
-            log_layout.write_settings(root, settings)
+            root.mkdir(parents=True, exist_ok=True)
+            log_layout.sync_directory(root.parent)
+            with (root / log_layout.LOCK_FILE).open("wb") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                settings = log_layout.read_settings(root)
+                if settings is None:
+                    settings = log_layout.Settings(log_layout.FORMAT, partitions or PARTITIONS)
+                    log_layout.write_settings(root, settings)
         except OSError as error:
             raise OriginError(f"cannot write a log at {root}: {error}") from error
     if partitions not in (None, settings.partitions):

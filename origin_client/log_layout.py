@@ -6,16 +6,17 @@ Design constraints
 * Readers take no lock. What they may trust: a line counts once its newline is there; a file
   ends where the next one's name says so, whatever stands behind that; a file's name without
   a directory entry (unlinked) is void.
-* One writer. It appends, and rewrites nothing: after a failed write or sync it cuts what it
-  cannot vouch for and goes on in a new file.
+* One writer at a time. It appends, and rewrites nothing: after a failed write or sync it cuts
+  what it cannot vouch for and goes on in a new file.
 
 Record
 ------
 ``PATH/<topic>/<partition>/<first offset:020d>.jsonl``, each line
 ``{"offset":7,"key":"p-1","headers":{"content-type":"…"},"value":{…}}``, where ``value`` is
 the CloudEvent exactly as published. Offsets count from 0 in each partition, without a gap.
-``PATH/.log.json`` holds the format and the number of partitions, ``PATH/.lock`` is the
-writer's; a topic's name never begins with a dot.
+``PATH/.log.json`` holds the format and the number of partitions; ``PATH/.lock`` is held (flock)
+while that is written, ``PATH/<topic>/.lock`` while something is appended to the topic. Its 16
+bytes name the last who did. A topic's name never begins with a dot.
 """
 
 import os
@@ -70,15 +71,24 @@ def parse_line(line: bytes) -> Line | None:
         return None
 
 
-def partition_path(root: Path, topic: str, partition: int) -> Path:
-    """Return the directory of one partition.
+def topic_path(root: Path, topic: str) -> Path:
+    """Return the directory of one topic.
 
     Raises:
         OriginError: *topic* is not a name a topic can have.
     """
     if not _TOPIC.match(topic):
         raise OriginError(f"{topic!r} cannot be a topic's name")
-    return root / topic / str(partition)
+    return root / topic
+
+
+def partition_path(root: Path, topic: str, partition: int) -> Path:
+    """Return the directory of one partition.
+
+    Raises:
+        OriginError: *topic* is not a name a topic can have.
+    """
+    return topic_path(root, topic) / str(partition)
 
 
 def file_path(directory: Path, first: int) -> Path:

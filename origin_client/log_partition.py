@@ -1,4 +1,4 @@
-"""The one writer of one partition: records in, synced lines out.
+"""A writer of one partition, while it has its turn: records in, synced lines out.
 
 It owns the partition's open file, and the offset that comes next.
 
@@ -8,7 +8,8 @@ Theory of operation
 move on only in ``sync``, so they have no gaps. After a failure the descriptor is closed and
 never synced again: the kernel reports a lost page once, and the next sync of it would succeed
 over a hole. The next write begins a new file, whose name tells where the old one ends, even
-if cutting it failed too.
+if cutting it failed too. Another process may have gone on in the old one meanwhile: then the
+new file begins behind that.
 
 A removed file takes writes and syncs as before, and keeps nothing. So a sync counts only if the
 file's name still leads to it (one stat, 2 µs beside the sync's 250). If not, the file is left
@@ -70,6 +71,7 @@ class Partition:
         self._path = directory  # the open file's, as the next two
         self._file: tuple[int, int] | None = None
         self._fd = -1
+        self._failed: tuple[int, int] | None = None  # the file that was left last
         self._is_listed = True  # whether the open file's name is durable
         self._bytes_written = 0
         self._bytes_synced = 0
@@ -129,10 +131,11 @@ class Partition:
         except OSError:
             pass  # the next file's name says the same, and outlives a power loss too
         finally:
+            self._failed = self._file
             self.close()
 
     def leave(self) -> None:
-        """Close the file and trust the directory no more: the next write looks at it anew."""
+        """Close the file; the next write looks anew at what others made of the directory."""
         self.close()
         self._place = None
 
@@ -163,7 +166,10 @@ class Partition:
         return self._place is not None and self._place == identity(self._directory)
 
     def _resume(self) -> None:
-        """Go on where the last writer stopped, behind its last readable line."""
+        """Go on where the last writer stopped, behind its last readable line.
+
+        In its file, or in the next one if a sync of ours has failed there.
+        """
         firsts = log_layout.first_offsets(self._directory)
         if not firsts:
             return
@@ -171,6 +177,10 @@ class Partition:
         fd = os.open(path, os.O_RDWR | os.O_APPEND)
         try:
             end, offset = _end_of_lines(fd, firsts[-1])
+            if identity(fd) == self._failed:
+                self._offset_written = self._offset_synced = offset
+                os.close(fd)
+                return
             self._disk.cut(fd, end)
             self._disk.sync(fd)  # what a killed writer wrote and did not sync counts from now
         except BaseException:

@@ -1,21 +1,34 @@
 """The origin as the edge sees it: topics to publish to, and to read back."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, TypeAlias, runtime_checkable
 
 import msgspec
 
+Options: TypeAlias = Mapping[str, str | int | float | bool]
+"""An origin's own settings, by its names. Some are secrets: never shown."""
+
 
 class OriginUnavailable(Exception):  # noqa: N818  # an expected state, not a bug
-    """The origin could not take a batch; the fate of its records is unknown: send all again."""
+    """The origin could not take a batch; the fate of its records is unknown: send all again.
+
+    Attributes:
+        is_told: Whether the origin has logged the cause, once for all who wait for it.
+    """
+
+    is_told = False
 
 
 class OriginError(Exception):
-    """The URL or the options do not describe an origin; the message says what to change."""
+    """The URL or the options do not describe an origin; the message says what to change.
 
+    Attributes:
+        option: The one at fault; ``""`` when it is the URL, or what the URL leads to.
+    """
 
-class OriginLocked(OriginError):  # noqa: N818  # an expected state, as its neighbours
-    """The origin is described well, and another process has it: stop that one first."""
+    def __init__(self, complaint: str, *, option: str = "") -> None:
+        super().__init__(complaint)
+        self.option = option
 
 
 class Outgoing(msgspec.Struct, frozen=True, gc=False):
@@ -78,8 +91,12 @@ class Origin(Protocol):
         """
         ...
 
-    def health(self) -> str | None:
-        """Name the cause when publishing does not work now; ``None`` when it does."""
+    def health(self, topic: str | None = None) -> str | None:
+        """Name the cause when publishing to *topic* does not work now; ``None`` when it does.
+
+        Args:
+            topic: ``None``: any of those published to so far.
+        """
         ...
 
     def close(self) -> None:
@@ -100,5 +117,20 @@ class Subscribable(Protocol):
             position: Next offset by partition; a partition not named starts at 0.
             follow: Wait for records to come instead of returning at the end; ends only when
                 the origin is closed.
+        """
+        ...
+
+
+@runtime_checkable
+class Surveyable(Protocol):
+    """An origin that can tell, before anything is published, what would not work."""
+
+    def survey(self, topics: Sequence[str], timeout_s: float) -> list[str]:
+        """Say what each of *topics* lacks, in words that name it; nothing if all would work.
+
+        Blocking.
+
+        Raises:
+            OriginUnavailable: It cannot be asked within *timeout_s*.
         """
         ...

@@ -133,7 +133,7 @@ class RecordingOrigin:
         told = reversed(refused) if self.is_backwards else refused
         return [Refusal(place, f"poison among {len(numbers)}") for place in told]
 
-    def health(self) -> str | None:
+    def health(self, topic: str | None = None) -> str | None:  # noqa: ARG002  # the protocol's
         """Never ill by itself."""
         return None
 

@@ -20,7 +20,6 @@ from tests.fakes_stages import (
     SESSION_FACT,
     FakeCommit,
     at,
-    encoded,
 )
 
 WINDOW_S: Final = 1000
@@ -55,13 +54,13 @@ class House:
 
     def footprint(self, event: Event) -> Footprint:
         """The event's, from whoever may send it."""
-        return self.footprints.of(event, sender(event), encoded(event))
+        return self.footprints.of(event, sender(event))
 
     def ask(
         self, event: Event, now: Instant = NOW, principal: Principal | None = None
     ) -> Answer:
         """What recall says, remembering nothing of a first copy."""
-        footprint = self.footprints.of(event, principal or sender(event), encoded(event))
+        footprint = self.footprints.of(event, principal or sender(event))
         try:
             answer = self.recall.recall(event, footprint, now)
         except Reject as reject:

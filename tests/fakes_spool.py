@@ -1,7 +1,8 @@
 """One lane on a fake disk, driven step by step without threads; shared by the spool's tests."""
 
+import contextlib
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from edge.shell.spool.bulkhead import Bulkhead, Hull
 from edge.shell.spool.commit import Commit
 from edge.shell.spool.cursor import Position
 from edge.shell.spool.disk import Disk
+from edge.shell.spool.fresh import Fresh
 from edge.shell.spool.lane_spool import LaneSpool, Quarantined, Stored
 from edge.shell.spool.room import Room
 from edge.shell.spool.segment import Bounds
@@ -23,9 +25,13 @@ ROOT = Path("/spool/0")
 LANE = Lane.BET
 NOW_MS = NOW.unix_ns // 1_000_000
 SMALL = Bounds(
-    segment_bytes_max=1200, commit_bytes_max=900, commit_records_max=6, headroom_bytes=3000
+    segment_bytes_max=1200,
+    commit_bytes_max=900,
+    commit_records_max=6,
+    fresh_bytes_max=0,
+    headroom_bytes=3000,
 )
-"""About eight records to a segment."""
+"""About eight records to a segment, and all are read from the disk."""
 
 
 def record(index: int, *, accepted_ms: int = NOW_MS, padding: int = 0) -> Record:
@@ -143,3 +149,11 @@ class OneLane:
                 return frames, at
             frames += chunk.frames
             at = chunk.after
+
+    @contextlib.contextmanager
+    def without_memory(self) -> Generator[None]:
+        """Have everything read from the disk meanwhile."""
+        shelf = self.bulkhead.shelf
+        fresh, shelf.fresh = shelf.fresh, Fresh(0)
+        yield
+        shelf.fresh = fresh

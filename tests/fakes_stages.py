@@ -95,6 +95,11 @@ def at(unix_ms: int) -> Instant:
     return Instant(unix_ns=unix_ms * NS_PER_MS, steady_ns=unix_ms * NS_PER_MS)
 
 
+def read(spec: Spec, wire: WireEvent, time_ms: int) -> Event:
+    """The event as decode makes it of *wire*."""
+    return Event(spec, wire, time_ms, msgspec.json.encode(wire))
+
+
 def client_event(
     spec: Spec = INTENT, *, seq: int = 1, time_ms: int = NOW_MS, note: Note | None = None
 ) -> Event:
@@ -109,7 +114,7 @@ def client_event(
         seq=seq,
         data=note or Note(first=f"a{seq}", second=f"b{seq}"),
     )
-    return Event(spec, wire, time_ms)
+    return read(spec, wire, time_ms)
 
 
 def fact(spec: Spec = FACT, *, number: int = 1, note: Note | None = None) -> Event:
@@ -125,14 +130,10 @@ def fact(spec: Spec = FACT, *, number: int = 1, note: Note | None = None) -> Eve
         jurisdiction="GB",
         data=note or Note(),
     )
-    return Event(spec, wire, NOW_MS)
+    return read(spec, wire, NOW_MS)
 
 
 def with_wire(event: Event, **attributes: str | int | Payload | None) -> Event:
     """*event* with some attributes written differently."""
-    return Event(event.spec, msgspec.structs.replace(event.wire, **attributes), event.time_ms)
-
-
-def encoded(event: Event) -> bytes:
-    """The payload as recall's digest takes it."""
-    return msgspec.json.encode(event.wire.data)
+    wire = msgspec.structs.replace(event.wire, **attributes)
+    return read(event.spec, wire, event.time_ms)

@@ -17,9 +17,6 @@ import pytest
 from typing_extensions import override
 
 from edge.cli import run
-from edge.config import SpoolSettings
-from edge.core.lane import Lane
-from edge.shell.spool.process import Spool
 from origin_client.open import open_origin
 from origin_client.origin import Outgoing
 from tests.fakes import JWKS
@@ -258,57 +255,6 @@ def test_an_interrupt_leaves_no_traceback() -> None:
     assert (process.returncode, printed) == (1, b"")
 
 
-@pytest.fixture
-def spool_path(tmp_path: Path) -> Path:
-    """A spool in which nothing is yet."""
-    path = tmp_path / "spool"
-    Spool.open(SpoolSettings(path=str(path), allow_volatile=True)).close()
-    return path
-
-
-def test_spool_is_found_by_its_path_or_by_the_settings(
-    spool_path: Path, settings_file: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert run(["spool", "stats", "--json", "--path", str(spool_path)], {}) == 0
-    by_path = capsys.readouterr().out
-    assert run(["spool", "stats", "--json", "--config", str(settings_file)], {}) == 0
-
-    assert capsys.readouterr().out == by_path
-    assert {json.loads(line)["lane"] for line in by_path.splitlines()} == {*Lane}
-
-
-@pytest.mark.parametrize("command", ["ls", "cat", "verify"])
-def test_a_sound_spool_is_read_without_complaint(
-    command: str, spool_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert run(["spool", command, "--path", str(spool_path)], {}) == 0
-    assert capsys.readouterr().err == ""
-
-
-def test_verify_ends_with_1_when_there_is_damage(
-    spool_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (spool_path / "0/bet/cursor").write_bytes(b"damage")
-
-    assert run(["spool", "verify", "--json", "--path", str(spool_path)], {}) == 1
-    assert json.loads(capsys.readouterr().out)["lane"] == "bet"
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_spool_that_cannot_be_read_ends_with_1(
-    spool_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (spool_path / "0/bet").chmod(0)
-
-    assert run(["spool", "stats", "--path", str(spool_path)], {}) == 1
-    assert capsys.readouterr().err.startswith(f"edge: cannot read {spool_path}: ")
-
-
-def test_no_spool_ends_with_78(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["spool", "ls", "--path", str(tmp_path)], {}) == 78
-    assert capsys.readouterr().err.startswith("edge: spool.path: there is no spool in")
-
-
 def test_origin_cat_prints_what_was_published(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -325,6 +271,41 @@ def test_origin_cat_prints_what_was_published(
         "player-0001",
         {"id": "1"},
     )
+
+
+def test_origin_cat_reads_what_the_settings_describe(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    origin = open_origin(f"log:{tmp_path}/origin", {"partitions": 2})
+    origin.publish("edge.bet.v1", [Outgoing(b"player-0001", b'{"id":"1"}')])
+    origin.close()
+    config = tmp_path / "edge.toml"
+    config.write_text(
+        f'[origin]\nurl = "log:{tmp_path}/origin"\noptions = {{ partitions = 2 }}\n'
+        '[[auth.issuers]]\nissuer = "https://id.example"\naudience = "edge"\n'
+        'jwks_path = "jwks.json"\n'
+    )
+
+    assert run(["origin", "cat", "--config", str(config), "--topic", "edge.bet.v1"], {}) == 0
+
+    assert "player-0001" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ("acks=1", "option 'acks' cannot be set"),
+        ("sasl.password_file=/none/geheim", "the file that option 'sasl.password_file' names"),
+        ("linger.mss", "unknown option 'linger.mss'"),
+    ],
+)
+def test_options_of_the_origin_are_given_one_by_one(
+    capsys: pytest.CaptureFixture[str], option: str, said: str
+) -> None:
+    arguments = ["origin", "cat", "kafka://127.0.0.1:1", "--topic", "t", "--option", option]
+
+    assert run(arguments, {}) == 1
+    assert capsys.readouterr().err.startswith(f"edge: {said}")
 
 
 def test_a_topic_nobody_wrote_to_is_said_to_be_empty(

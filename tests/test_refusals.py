@@ -20,6 +20,7 @@ from edge.shell.spool.commit import Commit, Synced
 from tests.core.catalogue.examples import example
 from tests.core.test_admit import spin, stake
 from tests.fakes import NOW_S, PLAYER, SESSION, FakeClock, player_token
+from tests.fakes_notices import refusals
 from tests.house import FakeKeys, FakeSpool, house
 
 Answer = Any
@@ -68,7 +69,7 @@ class World:
 
     def post_bytes(self, body: bytes, *, token: str | None = None, **headers: str) -> Answer:
         """Send a body; header names are written with underscores."""
-        ingest = Ingest(self.house, self, FakeClock(), Meters(), self.life)
+        ingest = Ingest(self.house, self, FakeClock(), Meters(), self.life, refusals())
         client = TestClient(ingest, client=("127.0.0.1", 50_000))
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         usual = {"content-type": "application/json"}

@@ -6,6 +6,7 @@ the claims of a token that an event is held to.
 
 import re
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
 
@@ -19,6 +20,8 @@ from edge.core.reject import Reason, Reject
 SOURCE_CHARS_MAX: Final = 256  # design.md §4
 TRACESTATE_CHARS_MAX: Final = 512  # W3C Trace Context §3.3.1.1: propagate at least so many
 SEQ_MAX: Final = 2**31 - 1  # a CloudEvents Integer is a signed 32-bit one
+SENDERS_KEPT: Final = 4096  # texts remembered of each kind, 3 MiB; the longest unused goes
+SENDER_CHARS_MAX: Final = 512  # of what is remembered; what fits has fewer
 
 UUID_PATTERN: Final = "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
 # Source: RFC 3986 appendix A, runs of plain characters unrolled around the escapes so that
@@ -56,19 +59,27 @@ Source: catalogue.md, "Event catalogue"; RFC 9562 §4; RFC 3986 §4.1.
 def _compiled(*names: str) -> Callable[[str], object]:
     """Match the named attributes, one per line, with one expression.
 
-    One expression per event costs 0.6 µs, one per attribute 1.1; with the outer anchors, which
-    fullmatch and the line breaks imply, 1.2. An attribute that brings its own line break makes
-    one line too many, so every join has a fixed number of lines.
+    An attribute that brings its own line break makes one line too many, so every join has a
+    fixed number of lines.
     """
     bodies = (PATTERNS[name].removeprefix("^").removesuffix("$") for name in names)
     return re.compile("\n".join(bodies), re.MULTILINE).fullmatch
 
 
-_FORMS: Final = {name: _compiled(name) for name in PATTERNS}
+def _time_ms(text: str) -> int | None:
+    try:
+        return rfc3339.unix_ms(text)
+    except ValueError:
+        return None
+
+
+_FORMS: Final = {name: _compiled(name) for name in PATTERNS} | {"time": _time_ms}
 _CLIENT: Final = ("id", "source", "time", "subject", "session")
 _FACT: Final = ("id", "source", "time", "subject", "brand", "jurisdiction")
-_fits_client_form: Final = _compiled(*_CLIENT)
-_fits_fact_form: Final = _compiled(*_FACT)
+
+_own_form: Final = _compiled("id", "subject")
+_client_form: Final = _compiled("source", "session")
+_fact_form: Final = _compiled("source", "brand", "jurisdiction")
 
 _VERSION: Final = re.compile("(?:0|[1-9][0-9]*)\\.(?:0|[1-9][0-9]*)")
 # Version ff is invalid, 00 ends with its flags, later ones may go on (here for 200 characters:
@@ -107,23 +118,29 @@ def is_id(text: str) -> bool:
     return _FORMS["id"](text) is not None
 
 
-def attribute_check(spec: Spec) -> Callable[[WireEvent], None]:
-    """Make the check of everything about such events but ``data``, and that ``time`` exists.
+def attribute_check(spec: Spec) -> Callable[[WireEvent], int]:
+    """Make the check of everything about such events but ``data``; it tells their time.
 
-    The check raises :class:`Reject` with the attribute's pointer: SCHEMA_VIOLATION, or
-    UNKNOWN_VERSION if only the version in ``dataschema`` is at fault.
+    The check returns ``time`` as unix ms; it raises :class:`Reject` with the attribute's
+    pointer: SCHEMA_VIOLATION, or UNKNOWN_VERSION if only the version in ``dataschema`` is at
+    fault.
     """
     fits = _fits_fact if spec.authority is Authority.FACT else _fits_client
     required = required_of(spec)
 
-    def check(wire: WireEvent) -> None:
-        if not fits(wire) or (wire.session is None and spec.needs_session):
+    def check(wire: WireEvent) -> int:
+        try:
+            time_ms = rfc3339.unix_ms(wire.time)
+        except ValueError:
+            time_ms = None
+        if time_ms is None or not fits(wire) or (wire.session is None and spec.needs_session):
             name = _first_at_fault(wire, required)
             raise Reject(
                 Reason.SCHEMA_VIOLATION, f"{name} missing or not valid", pointer=f"/{name}"
             )
         if wire.dataschema is not None:
             _check_dataschema(wire.dataschema, spec)
+        return time_ms
 
     return check
 
@@ -133,6 +150,8 @@ def with_valid_trace(wire: WireEvent) -> WireEvent:
 
     Source: W3C Trace Context §3.2.2.2 and §3.3: without a valid parent there is no state.
     """
+    if wire.traceparent is None and wire.tracestate is None:
+        return wire
     if wire.traceparent is None or not _TRACEPARENT.fullmatch(wire.traceparent):
         return msgspec.structs.replace(wire, traceparent=None, tracestate=None)
     if wire.tracestate is not None and not _TRACESTATE.fullmatch(wire.tracestate):
@@ -140,27 +159,38 @@ def with_valid_trace(wire: WireEvent) -> WireEvent:
     return wire
 
 
+# What the events of one sender, or of one player's session, have in common is matched once:
+# 0.1 µs instead of 0.5.
+@lru_cache(SENDERS_KEPT)
+def _fits_client_form(text: str) -> bool:
+    return _client_form(text) is not None
+
+
+@lru_cache(SENDERS_KEPT)
+def _fits_fact_form(text: str) -> bool:
+    return _fact_form(text) is not None
+
+
 def _fits_client(wire: WireEvent) -> bool:
+    sender = f"{wire.source}\n{wire.session}"
     return (
         wire.seq is not None
         and 1 <= wire.seq <= SEQ_MAX
-        and _fits_client_form(
-            f"{wire.id}\n{wire.source}\n{wire.time}\n{wire.subject}\n{wire.session}"
-        )
-        is not None
+        and _own_form(f"{wire.id}\n{wire.subject}") is not None
+        and len(sender) <= SENDER_CHARS_MAX
+        and _fits_client_form(sender)
         and (wire.brand is None or _FORMS["brand"](wire.brand) is not None)
         and (wire.jurisdiction is None or _FORMS["jurisdiction"](wire.jurisdiction) is not None)
     )
 
 
 def _fits_fact(wire: WireEvent) -> bool:
+    sender = f"{wire.source}\n{wire.brand}\n{wire.jurisdiction}"
     return (
         wire.seq is None
-        and _fits_fact_form(
-            f"{wire.id}\n{wire.source}\n{wire.time}\n{wire.subject}"
-            f"\n{wire.brand}\n{wire.jurisdiction}"
-        )
-        is not None
+        and _own_form(f"{wire.id}\n{wire.subject}") is not None
+        and len(sender) <= SENDER_CHARS_MAX
+        and _fits_fact_form(sender)
         and (wire.session is None or _FORMS["session"](wire.session) is not None)
     )
 

@@ -2,13 +2,17 @@
 
 Theory of operation
 -------------------
-The body is split into the bytes of its events, then each is decoded alone by one decoder that
-knows all 25 types. Splitting looks at brackets and quotes only. What decodes is proven: its
-type is closed, so no byte was skipped. What does not decode is read a second time without
-types. If it is no JSON at all, the whole request is refused: its sender does not write JSON,
-and where its events end is a guess. Otherwise this one event is refused, and the untyped
-document tells its ``id``, its lane and the place at fault. So a good event pays nothing for
-the questions that only a bad one raises, and a bad one costs its neighbours nothing.
+What decodes is proven: its type is closed, so no byte was skipped. So a body is first read as
+if all its events were good, by one call of one decoder that knows all 25 types, and its events
+of one type are judged together (3 µs for each of fifty, where one by one they take 6).
+
+If that does not surely succeed, nothing of it counts. The body is then split into the bytes of
+its events, by brackets and quotes only, and each is decoded and judged alone. What does not
+decode is read once more without types. If it is no JSON at all, the whole request is refused:
+its sender does not write JSON, and where its events end is a guess. Otherwise this one event
+is refused, and the untyped document tells its ``id``, its lane and the place at fault. So a
+good event pays nothing for the questions that only a bad one raises, and a bad one costs its
+neighbours nothing but time.
 
 A member named twice counts as its last copy; only the decoded event is ever forwarded.
 
@@ -18,14 +22,16 @@ Source: RFC 8259; CloudEvents 1.0.2, JSON event format and JSON batch format.
 import enum
 import json
 import math
+from collections.abc import Sequence
+from types import GenericAlias
 from typing import Final, Union, cast
 
 import msgspec
 
 from edge.core import rfc3339
 from edge.core.attributes import attribute_check, is_id, with_valid_trace
-from edge.core.catalogue.registry import SPECS, WIRE_TYPES, check, spec_of
-from edge.core.event import Event, WireEvent
+from edge.core.catalogue.registry import SPECS, WIRE_TYPES, are_fine, check, spec_of
+from edge.core.event import Event, Spec, WireEvent
 from edge.core.lane import Lane
 from edge.core.pointer import pointer_of
 from edge.core.reject import Reason, Reject
@@ -34,18 +40,20 @@ BATCH_EVENTS_MAX: Final = 200  # design.md §4
 EVENT_BYTES_MAX: Final = 8 * 1024
 TELEMETRY_BYTES_MAX: Final = 32 * 1024  # 256 samples
 
+_TIME_CHARS_ADDED_MAX: Final = len(".000")  # by writing a time as envelopes have it
 _WHITESPACE: Final = b" \t\n\r"  # RFC 8259 §2
 # Longer integers are out of every range, and Python reads none of more than 4,300 digits.
 _INT_CHARS_MAX: Final = 20
 _ATTRIBUTES: Final = frozenset(WireEvent.__struct_fields__) | {"type"}
 _ANY_WIRE_TYPE: Final = Union[tuple(WIRE_TYPES.values())]  # noqa: UP007  # made from a table
-_RULES: Final = {
-    wire_type: (SPECS[type_], attribute_check(SPECS[type_]))
-    for type_, wire_type in WIRE_TYPES.items()
-}
+_BATCH_TYPE: Final = cast("type[list[WireEvent]]", GenericAlias(list, _ANY_WIRE_TYPE))
+_SPECS: Final = {wire_type: SPECS[type_] for type_, wire_type in WIRE_TYPES.items()}
+_CHECKS: Final = {wire_type: attribute_check(spec) for wire_type, spec in _SPECS.items()}
 _SPLITTER: Final = msgspec.json.Decoder(list[msgspec.Raw])
 _STRIPPER: Final = msgspec.json.Decoder(msgspec.Raw)
 _DECODER: Final = msgspec.json.Decoder(_ANY_WIRE_TYPE)
+_BATCH_DECODER: Final = msgspec.json.Decoder(_BATCH_TYPE)
+_ENCODER: Final = msgspec.json.Encoder()
 # What msgspec raises for input: its own error, and two that are not. Source: threats.md B12.
 _UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
@@ -65,11 +73,14 @@ class Unread(msgspec.Struct, frozen=True):
         reject: Why.
         id: Its ``id``, if that is valid; nothing else of the input may be told back.
         lane: Its type's lane; ``None`` if its type is unknown.
+        evidence: What was refused: the typed event if it decoded, else its own bytes. Neither
+            may be told to anybody as it is.
     """
 
     reject: Reject
     id: str | None
     lane: Lane | None
+    evidence: WireEvent | bytes
 
 
 def decode(body: bytes, shape: Shape) -> list[Event | Unread]:
@@ -82,26 +93,72 @@ def decode(body: bytes, shape: Shape) -> list[Event | Unread]:
     Raises:
         Reject: BODY_MALFORMED, BATCH_TOO_LARGE, UNSUPPORTED_MEDIA_TYPE: the whole request.
     """
-    events = _split(body, shape)
-    if len(events) > BATCH_EVENTS_MAX:
-        raise Reject(Reason.BATCH_TOO_LARGE, f"{len(events)} events")
-    if len(body) <= EVENT_BYTES_MAX:  # then no event is larger; measuring costs 0.1 µs each
-        return [_read(event, 0) for event in events]
-    return [_read(event, len(memoryview(event))) for event in events]
+    is_batch = _is_batch(body, shape)
+    events = _read_together(body, is_batch=is_batch)
+    return _read_apart(body, is_batch=is_batch) if events is None else events
 
 
-def _split(body: bytes, shape: Shape) -> list[msgspec.Raw]:
+def _is_batch(body: bytes, shape: Shape) -> bool:
     opening = body.lstrip(_WHITESPACE)[:1]
-    try:
-        if opening == b"{" and shape is not Shape.ARRAY:
-            return [_STRIPPER.decode(body)]
-        if opening == b"[" and shape is not Shape.OBJECT:
-            return _SPLITTER.decode(body)
-    except _UNREADABLE as error:
-        raise Reject(Reason.BODY_MALFORMED, str(error)) from error
+    if opening == b"{" and shape is not Shape.ARRAY:
+        return False
+    if opening == b"[" and shape is not Shape.OBJECT:
+        return True
     if opening in (b"{", b"["):
         raise Reject(Reason.UNSUPPORTED_MEDIA_TYPE, f"{opening!r} is not {shape.name}")
     raise Reject(Reason.BODY_MALFORMED, "neither object nor array")
+
+
+def _read_together(body: bytes, *, is_batch: bool) -> list[Event | Unread] | None:
+    """Read a body of good events only; ``None`` if it is not surely one."""
+    try:
+        if not is_batch:
+            return [_judge(_DECODER.decode(body), len(body))]
+        wires = _BATCH_DECODER.decode(body)
+        if len(wires) > BATCH_EVENTS_MAX:
+            return None
+        times_ms = [_CHECKS[type(wire)](wire) for wire in wires]
+    except (Reject, *_UNREADABLE):
+        return None
+    types = set(map(type, wires))
+    if not all(are_fine([wire for wire in wires if type(wire) is one]) for one in types):
+        return None
+    wires = list(map(_in_normal_form, wires, times_ms))
+    jsons = _ENCODER.encode_lines(wires).splitlines()
+    specs = [_SPECS[type(wire)] for wire in wires]
+    if not _are_small(body, jsons, specs):
+        return None
+    return list(map(Event, specs, wires, times_ms, jsons))
+
+
+def _are_small(body: bytes, jsons: Sequence[bytes], specs: Sequence[Spec]) -> bool:
+    """Whether surely no event is larger than its type may be.
+
+    Where each begins is not known. But no event is shorter as it was sent than encoded again,
+    save for its time, so what the body has in excess bounds what any one of them may have.
+    """
+    sizes = list(map(len, jsons))
+    excess = len(body) - sum(sizes) + _TIME_CHARS_ADDED_MAX * len(sizes)
+    return max(sizes, default=0) + excess <= EVENT_BYTES_MAX or all(
+        size + excess <= _bytes_max(spec.lane) for size, spec in zip(sizes, specs, strict=True)
+    )
+
+
+def _in_normal_form(wire: WireEvent, time_ms: int) -> WireEvent:
+    """Write ``time`` as envelopes have it, and keep only a valid trace."""
+    if len(wire.time) != rfc3339.CANONICAL_CHARS:
+        wire = msgspec.structs.replace(wire, time=rfc3339.canonical(time_ms))
+    return with_valid_trace(wire)
+
+
+def _read_apart(body: bytes, *, is_batch: bool) -> list[Event | Unread]:
+    try:
+        events = _SPLITTER.decode(body) if is_batch else [_STRIPPER.decode(body)]
+    except _UNREADABLE as error:
+        raise Reject(Reason.BODY_MALFORMED, str(error)) from error
+    if len(events) > BATCH_EVENTS_MAX:
+        raise Reject(Reason.BATCH_TOO_LARGE, f"{len(events)} events")
+    return [_read(event, len(memoryview(event))) for event in events]
 
 
 def _read(event: msgspec.Raw, size_bytes: int) -> Event | Unread:
@@ -112,22 +169,16 @@ def _read(event: msgspec.Raw, size_bytes: int) -> Event | Unread:
     try:
         return _judge(wire, size_bytes)
     except Reject as reject:
-        return _unread(reject, wire.id, spec_of(wire).type)
+        return _unread(reject, wire.id, spec_of(wire).type, wire)
 
 
 def _judge(wire: WireEvent, size_bytes: int) -> Event:
-    spec, check_attributes = _RULES[type(wire)]
-    if size_bytes > EVENT_BYTES_MAX:
-        _check_size(size_bytes, spec.lane)
-    check_attributes(wire)
-    try:
-        time_ms = rfc3339.unix_ms(wire.time)
-    except ValueError as error:
-        raise Reject(Reason.SCHEMA_VIOLATION, "no such day", pointer="/time") from error
+    spec = spec_of(wire)
+    _check_size(size_bytes, spec.lane)
+    time_ms = _CHECKS[type(wire)](wire)
     check(wire)
-    if wire.traceparent is not None or wire.tracestate is not None:
-        wire = with_valid_trace(wire)
-    return Event(spec, wire, time_ms)
+    wire = _in_normal_form(wire, time_ms)
+    return Event(spec, wire, time_ms, _ENCODER.encode(wire))
 
 
 def _read_untyped(event: msgspec.Raw, size_bytes: int) -> Event | Unread:
@@ -136,17 +187,18 @@ def _read_untyped(event: msgspec.Raw, size_bytes: int) -> Event | Unread:
     Raises:
         Reject: BODY_MALFORMED, for the whole request.
     """
-    document = _parse(bytes(event))
+    octets = bytes(event)
+    document = _parse(octets)
     if document is None:
         reject = Reject(Reason.SCHEMA_VIOLATION, "no object, or too deep", pointer="")
-        return Unread(reject, None, None)
+        return Unread(reject, None, None, octets)
     stated = {name: member for name, member in document.items() if member is not None}
     type_ = stated.get("type")
     try:
         _check_size(size_bytes, _lane_of(type_))
         return _judge(_convert(stated, type_), size_bytes)
     except Reject as reject:
-        return _unread(reject, stated.get("id"), type_)
+        return _unread(reject, stated.get("id"), type_, octets)
 
 
 def _parse(event: bytes) -> dict[str, object] | None:
@@ -185,14 +237,18 @@ def _convert(stated: dict[str, object], type_: object) -> WireEvent:
         raise Reject(Reason.SCHEMA_VIOLATION, str(error), pointer=pointer_of(error)) from error
 
 
+def _bytes_max(lane: Lane | None) -> int:
+    return TELEMETRY_BYTES_MAX if lane is Lane.TELEMETRY else EVENT_BYTES_MAX
+
+
 def _check_size(size_bytes: int, lane: Lane | None) -> None:
-    bytes_max = TELEMETRY_BYTES_MAX if lane is Lane.TELEMETRY else EVENT_BYTES_MAX
-    if size_bytes > bytes_max:
+    if size_bytes > _bytes_max(lane):
         raise Reject(Reason.EVENT_TOO_LARGE, f"{size_bytes} bytes")
 
 
-def _unread(reject: Reject, id_: object, type_: object) -> Unread:
-    return Unread(reject, id_ if isinstance(id_, str) and is_id(id_) else None, _lane_of(type_))
+def _unread(reject: Reject, id_: object, type_: object, evidence: WireEvent | bytes) -> Unread:
+    valid_id = id_ if isinstance(id_, str) and is_id(id_) else None
+    return Unread(reject, valid_id, _lane_of(type_), evidence)
 
 
 def _lane_of(type_: object) -> Lane | None:

@@ -7,7 +7,7 @@ import msgspec
 from edge.core.lane import Authority, Lane
 
 
-class Payload(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Payload(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """The ``data`` of an event; each of the 25 types has its own, closed, in the catalogue."""
 
 
@@ -55,11 +55,19 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WireEvent(
-    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type"
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    forbid_unknown_fields=True,
+    omit_defaults=True,
+    tag_field="type",
+    gc=False,
 ):
     """The CloudEvents attributes as a sender writes them; ``null`` counts as absent.
 
     The catalogue derives one tagged subclass per type, whose ``data`` is that type's payload.
+    Encoded again, an event is what lies at the origin but for what the edge adds: absent
+    members are left out, and so is ``datacontenttype``, which says nothing new.
 
     Source: CloudEvents 1.0.2, JSON event format; design.md §4.
     """
@@ -69,8 +77,7 @@ class WireEvent(
     source: str
     time: str
     subject: str
-    data: Payload
-    datacontenttype: Literal["application/json"] | None = None
+    datacontenttype: Literal["application/json"] = "application/json"
     dataschema: str | None = None
     session: str | None = None
     seq: int | None = None
@@ -78,6 +85,7 @@ class WireEvent(
     jurisdiction: str | None = None
     traceparent: str | None = None
     tracestate: str | None = None
+    data: Payload  # last, so that its bytes end the encoded event
 
 
 class Event(msgspec.Struct, frozen=True, gc=False):
@@ -85,10 +93,12 @@ class Event(msgspec.Struct, frozen=True, gc=False):
 
     Attributes:
         spec: Its row of the catalogue.
-        wire: What the sender wrote, typed and checked.
+        wire: What the sender wrote, typed and checked, its ``time`` in canonical form.
         time_ms: Its ``time``, unix ms, cut (not rounded). The sender's clock: not trusted.
+        json: *wire* encoded again; its last member is ``data``.
     """
 
     spec: Spec
     wire: WireEvent
     time_ms: int
+    json: bytes

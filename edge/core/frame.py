@@ -237,9 +237,10 @@ def scan(window: bytes, header: Header, *, is_end: bool) -> Iterator[Frame | Gap
             cut is left to the next one.
     """
     run_seed = seed(header.edgespool)
+    view = memoryview(window)
     at = 0
     while at < len(window):
-        frame = _frame(window, at, run_seed)
+        frame = _frame(window, view, at, run_seed)
         if frame is not None and frame.edgeseq >= header.seq_first:
             yield frame
             at += frame.length
@@ -251,8 +252,8 @@ def scan(window: bytes, header: Header, *, is_end: bool) -> Iterator[Frame | Gap
         at += gap
 
 
-def _frame(window: bytes, at: int, run_seed: int) -> Frame | None:
-    """Read the frame that begins at *at*, if a whole one does."""
+def _frame(window: bytes, view: memoryview, at: int, run_seed: int) -> Frame | None:
+    """Read the frame that begins at *at*, if a whole one does; *view* is of the window."""
     if len(window) - at < FRAME_BYTES_MIN:
         return None
     mark, checksum = _PREFIX.unpack_from(window, at)
@@ -262,7 +263,7 @@ def _frame(window: bytes, at: int, run_seed: int) -> Frame | None:
     key_end = at + FRAME_BYTES_MIN + key_bytes
     if mark != MARK or not key_end <= end <= len(window) or length > FRAME_BYTES_MAX:
         return None
-    if crc32(memoryview(window)[start:end], run_seed) != checksum:
+    if crc32(view[start:end], run_seed) != checksum:
         return None
     record = Record(
         key=window[at + FRAME_BYTES_MIN : key_end],

@@ -133,13 +133,13 @@ class Recall:
             commit: Shares its outcome with the event, at :meth:`settle`.
         """
         memory = self._lanes[lane]
-        memory.add(footprint, accepted_ms)
+        last = memory.add(footprint, accepted_ms)
         # Only now: a commit that is open has entries, or it would have no last one.
         open_commits = memory.open_commits
         if not open_commits or open_commits[-1].commit is not commit:
             open_commits.append(_OpenCommit(commit))
         opened = open_commits[-1]
-        opened.last = memory.table.last
+        opened.last = last
         if footprint.seq:
             self._mark_pending(opened, footprint)
 
@@ -173,8 +173,7 @@ class Recall:
         """
         memory = self._lanes[lane]
         assert not memory.open_commits
-        memory.add(footprint, accepted_ms)
-        memory.settled = memory.table.last
+        memory.settled = memory.add(footprint, accepted_ms)
         if footprint.seq:
             self._sessions.mark(footprint.session, footprint.seq)
 
@@ -258,12 +257,15 @@ class _Memory:
         self.open_commits: deque[_OpenCommit] = deque()
         self.retained_ms = 0
 
-    def add(self, footprint: Footprint, accepted_ms: int) -> None:
-        self.table.add(footprint.id_key, footprint.digest, accepted_ms)
+    def add(self, footprint: Footprint, accepted_ms: int) -> int:
+        """Return the number of the event's last entry."""
+        add = self.table.add
+        last = add(footprint.id_key, footprint.digest, accepted_ms)
         if footprint.key:
-            self.table.add(footprint.key, footprint.digest, accepted_ms)
+            last = add(footprint.key, footprint.digest, accepted_ms)
         if footprint.key2:
-            self.table.add(footprint.key2, footprint.digest2, accepted_ms)
+            last = add(footprint.key2, footprint.digest2, accepted_ms)
+        return last
 
     def open_commit_of(self, number: int) -> _OpenCommit | None:
         """Return the commit in which an entry is pending; ``None`` when it is durable."""

@@ -49,6 +49,8 @@ def may_hold_pii(text: str) -> bool:
     """
     if not text.isascii() or "@" in text:
         return True
+    if len(text) < CARD_DIGITS_MIN:
+        return False
     return len(text) - len(text.encode().translate(None, b"0123456789")) >= CARD_DIGITS_MIN
 
 

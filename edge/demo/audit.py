@@ -32,6 +32,8 @@ CARRIED = (
     *("id", "source", "type", "time", "subject", "data", "session", "seq"),
     *("brand", "jurisdiction", "traceparent", "tracestate"),
 )
+# What the gateway tells beside the events: refusals, and copies of dead letters.
+NOT_LANES = frozenset({"edge.refused.v1", "edge.dead.v1"})
 
 
 class Line(NamedTuple):
@@ -83,11 +85,13 @@ def audit(log: Path, ledger: Path) -> Findings:
 
 
 def read_log(root: Path) -> Iterator[Line]:
-    """Read ``<topic>/<partition>/<first offset>.jsonl``, each partition in order of offset.
+    """Read ``<topic>/<partition>/<first offset>.jsonl`` of every lane, in order of offset.
 
     A line counts once its newline is there, and a file ends where the next one's name says so.
     """
     for partition in sorted(path for path in root.glob("edge.*/*") if path.is_dir()):
+        if partition.parent.name in NOT_LANES:
+            continue
         files = sorted(partition.glob("*.jsonl"))
         for file, behind in zip_longest(files, files[1:]):
             end = int(behind.stem) if behind else sys.maxsize

@@ -15,14 +15,18 @@ import msgspec
 
 from edge.config import Config, ConfigError, Issuer, OriginSettings, SpoolSettings
 from edge.core.keyset import KeySetRefused, read_key_set
+from edge.core.lane import Lane
 from edge.shell.journal import LINE_BYTES_MAX, harmless
 from edge.shell.keys.fetch import FetchFailed
 from edge.shell.keys.source import open_source
 from edge.shell.listen import PortTaken, listen
+from edge.shell.origin import open_origin
 from edge.shell.spool.claim import SpoolLocked, stranger, volatile
 from edge.shell.spool.process import LOCK_NAME, Spool, worker_directory
-from origin_client.open import open_origin
-from origin_client.origin import OriginError, OriginLocked
+from origin_client.notice import DEAD_TOPIC, REFUSED_TOPIC
+from origin_client.origin import OriginUnavailable, Surveyable
+
+SURVEY_S: Final = 10.0  # a cluster of three that changes its leaders answers again by then
 
 
 class Level(enum.StrEnum):
@@ -70,7 +74,7 @@ def check(path: Path | None, environ: Mapping[str, str]) -> list[Finding]:
     if findings[-1].level is Level.TAKEN:
         # Whoever has the spool has the embedded log too: one line tells the operator enough.
         return findings
-    return [*findings, _try("origin.url", lambda: _open_origin(config.origin))]
+    return findings + _try_origin(config.origin)
 
 
 def render(finding: Finding, *, as_json: bool) -> str:
@@ -92,7 +96,7 @@ def _try(path: str, attempt: Callable[[], Finding | str]) -> Finding:
         found = attempt()
     except ConfigError as error:
         return Finding(Level.ERROR, error.path, error.complaint)
-    except (PortTaken, SpoolLocked, OriginLocked) as error:
+    except (PortTaken, SpoolLocked) as error:
         return Finding(Level.TAKEN, path, str(error))
     return Finding(Level.OK, path, found) if isinstance(found, str) else found
 
@@ -143,11 +147,22 @@ def _open_spool(settings: SpoolSettings) -> Finding:
     return Finding(Level.OK, "spool.path", f"opens; {waiting} records wait in it")
 
 
-def _open_origin(settings: OriginSettings) -> str:
+def _try_origin(settings: OriginSettings) -> list[Finding]:
+    """Open the origin, and ask it for the topics.
+
+    One that does not answer is only a doubt: serve starts without it, and accepts into the
+    spool. So is a topic that is missing: its lane waits.
+    """
     try:
-        open_origin(settings.url, settings.options).close()
-    except OriginLocked:
-        raise
-    except OriginError as error:
-        raise ConfigError("origin.url", str(error)) from error
-    return "opens"
+        origin = open_origin(settings)
+    except ConfigError as error:
+        return [Finding(Level.ERROR, error.path, error.complaint)]
+    try:
+        topics = [*(lane.topic for lane in Lane), REFUSED_TOPIC, DEAD_TOPIC]
+        lacks = origin.survey(topics, SURVEY_S) if isinstance(origin, Surveyable) else []
+    except OriginUnavailable as error:
+        lacks = [f"cannot be used now: {error}"]
+    finally:
+        origin.close()
+    doubts = [Finding(Level.WARNING, "origin.url", lack) for lack in lacks]
+    return doubts or [Finding(Level.OK, "origin.url", "opens")]

@@ -20,9 +20,10 @@ while a higher one exists. A refused record is
 ``deadreason``; a quarantined frame is
 ``{"dead_ms":…,"reason":"…","crc32":…,"segment":…,"offset":…,"raw":"<base64>"}``. ``crc32`` is
 that of the value's bytes as they stand there, or of the raw bytes. ``lock`` is held (flock)
-while a letter is written, so whoever takes letters out can do so beside the lane. A crash
-between a burial and the lane's cursor buries a letter twice, under one
-(``edgespool``, ``edgeseq``).
+while a letter is written, so whoever takes letters out (:mod:`edge.shell.redrive`) can do so
+beside the lane; ``redriven`` tells in decimal how often a letter was taken out because the
+origin had it at last. A crash between a burial and the lane's cursor buries a letter twice,
+under one (``edgespool``, ``edgeseq``).
 """
 
 import base64
@@ -43,7 +44,10 @@ from origin_client.envelope import mark_dead
 log: Final = logging.getLogger("edge.dead")
 
 FILE_BYTES_MAX: Final = 1 << 20  # a fuller file is left alone; 256 fill the default bound
+DEAD_DIRECTORY: Final = "dead"
 LOCK_FILE: Final = "lock"
+TALLY_FILE: Final = "redriven"
+_TALLY: Final = re.compile(rb"(\d{1,18})\n\Z")  # what has more digits was not counted
 _FILE: Final = re.compile(r"(\d{10})\.jsonl\Z")
 _ENCODER: Final = msgspec.json.Encoder()
 
@@ -130,8 +134,14 @@ class DeadLetters:
         self._directory = directory
         self._bytes_max = bytes_max
         self._bytes_used = 0
+        self._redriven = 0
+        self.measure()
+
+    def measure(self) -> None:
+        """Look at what is there now, since others may take letters out; any thread."""
         try:
-            self._bytes_used = sum(self._sizes().values())
+            self._bytes_used = sum(letter_files(self._disk, self._directory).values())
+            self._redriven = read_tally(self._disk, self._directory)
         except OSError as error:
             log.warning("dead letters not measured", extra={"cause": str(error)})
 
@@ -155,30 +165,55 @@ class DeadLetters:
             raise DeadUnavailable(str(error)) from error
 
     def bytes_used(self) -> int:
-        """Return what the letters take up, as last measured; from any thread, without the disk.
-
-        Letters that others take out are noticed at the next burial.
-        """
+        """Return what the letters take up, as last measured; from any thread, without the disk."""
         return self._bytes_used
 
+    def redriven(self) -> int:
+        """Return how many letters were ever taken out because the origin has them; as above."""
+        return self._redriven
+
     def _append(self, lines: bytes) -> None:
-        sizes = self._sizes()
+        sizes = letter_files(self._disk, self._directory)
         used = self._bytes_used = sum(sizes.values())
         if used + len(lines) > self._bytes_max:
             raise DeadUnavailable(f"{used} of {self._bytes_max} bytes are taken")
         number, before = max(sizes, default=1), b""
         if sizes.get(number, 0) >= FILE_BYTES_MAX:
             number += 1
-        path = self._directory / f"{number:010d}.jsonl"
+        path = letter_path(self._directory, number)
         if number in sizes:
             before = self._disk.read(path, 0, sizes[number])
         publish(self._disk, path, before + lines).close()
         self._bytes_used = used + len(lines)
 
-    def _sizes(self) -> dict[int, int]:
-        """Return the files' sizes by number; an absent directory has none."""
-        try:
-            files = self._disk.files(self._directory)
-        except FileNotFoundError:
-            return {}
-        return {int(m[1]): size for name, size in files.items() if (m := _FILE.match(name))}
+
+def letter_files(disk: Disk, directory: Path) -> dict[int, int]:
+    """Return the sizes of a lane's letter files by number, rising; none if it has no directory.
+
+    Raises:
+        OSError: The directory cannot be read.
+    """
+    try:
+        files = disk.files(directory)
+    except FileNotFoundError:
+        return {}
+    named = ((_FILE.match(name), size) for name, size in files.items())
+    return dict(sorted((int(match[1]), size) for match, size in named if match))
+
+
+def letter_path(directory: Path, number: int) -> Path:
+    """Name a letter file."""
+    return directory / f"{number:010d}.jsonl"
+
+
+def read_tally(disk: Disk, directory: Path) -> int:
+    """Return how many letters were redriven; 0 if none was, or nobody can read the number.
+
+    Raises:
+        OSError: The disk refused.
+    """
+    try:
+        match = _TALLY.match(disk.read(directory / TALLY_FILE, 0, 64))
+    except FileNotFoundError:
+        return 0
+    return int(match[1]) if match else 0

@@ -23,6 +23,7 @@ from edge.core.reject import Reason, Reject
 from edge.shell.answers import new_instance, send_protocol_error, send_reject
 from edge.shell.clock import Clock
 from edge.shell.head import ProtocolError, address_of, refuse_token_in_query
+from edge.shell.http import Refusals
 from edge.shell.meters import Meters
 
 EVENTS_PATH: Final = "/v1/events"
@@ -43,6 +44,7 @@ class Front:
         quotas: Whose ``address`` quota each request costs one of.
         clock: Read once per request here.
         meters: Counts requests that come no further.
+        refusals: Told of them.
     """
 
     ingest: ASGIApp
@@ -50,6 +52,7 @@ class Front:
     quotas: Quotas
     clock: Clock
     meters: Meters
+    refusals: Refusals
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the request to its route, or away."""
@@ -61,6 +64,7 @@ class Front:
             await send_protocol_error(send, error, new_instance())
         except Reject as reject:
             self.meters.requests_refused[reject.reason.code] += 1
+            self.refusals.of_request(reject, None)
             await send_reject(send, reject, new_instance())
         else:
             is_events = scope["path"] == EVENTS_PATH and scope["method"] == "POST"

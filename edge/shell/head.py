@@ -9,7 +9,6 @@ from http import HTTPStatus
 from typing import Final
 from urllib.parse import parse_qsl
 
-import msgspec
 from starlette.types import Scope
 
 from edge.core.decode import Shape
@@ -33,15 +32,6 @@ _SHAPES: Final = {
     "application/cloudevents-batch+json": Shape.ARRAY,
     "application/json": Shape.EITHER,
 }
-_WANTED: Final = frozenset(
-    {
-        b"authorization",
-        b"content-encoding",
-        b"content-length",
-        b"content-type",
-        b"transfer-encoding",
-    }
-)
 
 
 class ProtocolError(Exception):
@@ -56,18 +46,6 @@ class ProtocolError(Exception):
         super().__init__(status, detail)
         self.status = status
         self.detail = detail
-
-
-class Head(msgspec.Struct, frozen=True, gc=False):
-    """What the door needs of a request's head.
-
-    Attributes:
-        authorization: Every value of that header.
-        shape: What the media type says the body is.
-    """
-
-    authorization: Sequence[bytes]
-    shape: Shape
 
 
 def address_of(scope: Scope) -> str:
@@ -101,8 +79,8 @@ def refuse_token_in_query(query: bytes) -> None:
         )
 
 
-def read_head(headers: Sequence[tuple[bytes, bytes]]) -> Head:
-    """Read what decides whether the body is worth asking for.
+def read_head(headers: Sequence[tuple[bytes, bytes]]) -> Shape:
+    """Decide whether the body is worth asking for; return what the media type says it is.
 
     Args:
         headers: Names in lower case, as ASGI has them.
@@ -111,31 +89,32 @@ def read_head(headers: Sequence[tuple[bytes, bytes]]) -> Head:
         Reject: BODY_TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, UNSUPPORTED_ENCODING.
         ProtocolError: 411.
     """
-    found: dict[bytes, list[bytes]] = {}
-    for name, value in headers:
-        if name in _WANTED:
-            found.setdefault(name, []).append(value)
-        elif name.startswith(b"ce-"):
+    found = dict(headers)
+    for name in found:
+        if name.startswith(b"ce-"):
             raise Reject(Reason.UNSUPPORTED_MEDIA_TYPE, "binary content mode")
     _check_length(found)
     if b"content-encoding" in found:
         raise Reject(Reason.UNSUPPORTED_ENCODING)
-    types = found.get(b"content-type", [])
-    shape = _shape(types[0]) if len(types) == 1 else None
-    if shape is None:
+    shape = _shape(found.get(b"content-type", b""))
+    if shape is None or (len(found) < len(headers) and _has_two_types(headers)):
         raise Reject(Reason.UNSUPPORTED_MEDIA_TYPE)
-    return Head(found.get(b"authorization", []), shape)
+    return shape
 
 
-def _check_length(found: Mapping[bytes, Sequence[bytes]]) -> None:
-    lengths = found.get(b"content-length")
-    if lengths is None:
+def _check_length(found: Mapping[bytes, bytes]) -> None:
+    length = found.get(b"content-length")
+    if length is None:
         if b"transfer-encoding" not in found:
             raise ProtocolError(
                 HTTPStatus.LENGTH_REQUIRED, "Send Content-Length with the body."
             )
-    elif int(lengths[0]) > BODY_BYTES_MAX:
+    elif int(length) > BODY_BYTES_MAX:
         raise Reject(Reason.BODY_TOO_LARGE, "by its Content-Length")
+
+
+def _has_two_types(headers: Sequence[tuple[bytes, bytes]]) -> bool:
+    return sum(name == b"content-type" for name, _ in headers) > 1
 
 
 _address_key: Final = lru_cache(ADDRESSES_KEPT)(address_key)

@@ -14,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from edge.core import record
 from edge.core.admit import House, Interrupted, RawRequest, admit, greet
+from edge.core.answer import Refused
 from edge.core.authenticate import UnknownKey
 from edge.core.authorise import authorise_request
 from edge.core.instant import Instant
@@ -25,9 +26,9 @@ from edge.shell.answers import (
     CLOSE,
     new_instance,
     quota_headers,
-    send_json,
     send_protocol_error,
     send_reject,
+    send_verdicts,
 )
 from edge.shell.clock import Clock
 from edge.shell.head import (
@@ -64,6 +65,23 @@ class Refetcher(Protocol):
         ...
 
 
+class Refusals(Protocol):
+    """Who tells the origin of what was refused; never waits."""
+
+    def of_events(
+        self,
+        refused: Sequence[Refused],
+        verdicts: Sequence[Verdict],
+        principal: Principal | None,
+    ) -> None:
+        """Tell of the events that a batch's answer lists."""
+        ...
+
+    def of_request(self, reject: Reject, principal: Principal | None) -> None:
+        """Tell of a request that is refused whole."""
+        ...
+
+
 class Disconnected(Exception):  # noqa: N818  # nobody's error
     """The client left before its request was complete."""
 
@@ -78,6 +96,7 @@ class Ingest:
         clock: Read when the head is there and again when the body is complete.
         meters: Counts outcomes.
         life: Knows whether the process is leaving.
+        refusals: Told of each, event or request.
     """
 
     house: House
@@ -85,6 +104,7 @@ class Ingest:
     clock: Clock
     meters: Meters
     life: Life
+    refusals: Refusals
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request: 2xx once every event counted there is on stable storage.
@@ -113,12 +133,13 @@ class Ingest:
             headers = quota_headers(status, retry_after_ns, visit.quota_states())
             if self.life.is_leaving:
                 headers.append(CLOSE)
-            await send_json(send, status, conclusion.verdicts, headers)
-            now = self.clock.now()
-            self.meters.verdict_seconds.observe(now.steady_ns - started.steady_ns)
+            await send_verdicts(send, status, conclusion.verdicts, headers)
+            duration_ns = self.clock.now().steady_ns - started.steady_ns
+            self.meters.verdict_seconds.observe(duration_ns)
 
     async def _refuse(self, send: Send, reject: Reject, instance: str, visit: "_Visit") -> None:
         is_last = self.life.is_leaving
+        self.refusals.of_request(reject, visit.principal)
         await send_reject(send, reject, instance, visit.quota_states(), is_last=is_last)
 
     def _count_refused(self, reason: str) -> None:
@@ -126,13 +147,19 @@ class Ingest:
 
 
 class _Visit:
-    """One request on its way: what is known of it so far."""
+    """One request on its way: what is known of it so far.
+
+    Attributes:
+        principal: Who speaks, once that is known.
+    """
+
+    __slots__ = ("_door", "_judged", "_scope", "principal")
 
     def __init__(self, ingest: Ingest, scope: Scope, started: Instant) -> None:
         self._door = ingest
         self._scope = scope
-        self._started = started
-        self._principal: Principal | None = None
+        self._judged = started
+        self.principal: Principal | None = None
 
     async def admit(self, receive: Receive) -> Conclusion:
         """Take the request through the house.
@@ -145,34 +172,35 @@ class _Visit:
         headers = self._scope["headers"]
         if self._door.life.is_draining:
             raise Reject(Reason.DRAINING)
-        self._principal = await self._greet(authorization_of(headers))
-        authorise_request(self._principal)
-        head = read_head(headers)
+        authorization = authorization_of(headers)
+        try:
+            self.principal = greet(authorization, self._door.house, self._judged)
+        except UnknownKey as unknown:
+            self.principal = await self._greet_again(authorization, unknown)
+        authorise_request(self.principal)
+        shape = read_head(headers)
         body = await _read_body(receive)
-        request = RawRequest(head.authorization, head.shape, body)
-        return await self._conclude(request)
+        self._judged = self._door.clock.now()
+        return await self._conclude(RawRequest(authorization, shape, body))
 
     def quota_states(self) -> list[QuotaState]:
         """Return what is left to the speaker; nothing while we do not know one."""
-        if self._principal is None:
+        if self.principal is None:
             return []
-        principal, now = self._principal, self._door.clock.now()
         address = address_of(self._scope)
-        return self._door.house.quotas.state(principal, address, now)
+        return self._door.house.quotas.state(self.principal, address, self._judged)
 
-    async def _greet(self, authorization: Sequence[bytes]) -> Principal:
-        house = self._door.house
-        try:
-            return greet(authorization, house, self._started)
-        except UnknownKey as unknown:
-            if not await self._door.keys.refetch(unknown.issuer):
-                raise
-        return greet(authorization, house, self._door.clock.now())
+    async def _greet_again(
+        self, authorization: Sequence[bytes], unknown: UnknownKey
+    ) -> Principal:
+        if not await self._door.keys.refetch(unknown.issuer):
+            raise unknown
+        return greet(authorization, self._door.house, self._door.clock.now())
 
     async def _conclude(self, request: RawRequest) -> Conclusion:
         meters = self._door.meters
         try:
-            verdicts = admit(request, self._door.house, self._door.clock.now())
+            verdicts = admit(request, self._door.house, self._judged)
         except Interrupted as bug:
             meters.receive(bug.verdicts)
             meters.conclude(conclude(bug.verdicts, await lost_syncs(bug.verdicts)).tallies)
@@ -180,15 +208,21 @@ class _Visit:
         meters.receive(verdicts)
         conclusion = conclude(verdicts, await lost_syncs(verdicts))
         meters.conclude(conclusion.tallies)
+        if refused := conclusion.verdicts.refused:
+            self._door.refusals.of_events(refused, verdicts, self.principal)
         return conclusion
 
 
 async def lost_syncs(verdicts: Sequence[Verdict]) -> Mapping[record.Commit, Reject]:
     """Wait for every sync *verdicts* hang on; return those that did not hold in time."""
-    commits = {v.commit for v in verdicts if isinstance(v.commit, Commit)}
-    waits = [(commit, commit.synced()) for commit in commits]
-    outcomes = [(commit, await wait) for commit, wait in waits]
-    return {commit: _LOST[synced] for commit, synced in outcomes if synced is not Synced.HELD}
+    commits = {verdict.commit for verdict in verdicts}
+    waits = [(each, each.synced()) for each in commits if isinstance(each, Commit)]
+    lost: dict[record.Commit, Reject] = {}
+    for commit, wait in waits:
+        synced = await wait
+        if synced is not Synced.HELD:
+            lost[commit] = _LOST[synced]
+    return lost
 
 
 async def _read_body(receive: Receive) -> bytes:

@@ -26,7 +26,7 @@ import orjson
 from typing_extensions import override
 
 from edge.core.instant import NS_PER_MS, NS_PER_S
-from edge.core.seal import rfc3339
+from edge.core.rfc3339 import canonical
 from edge.shell.clock import Clock
 
 # Source: threats.md row 53.
@@ -190,7 +190,7 @@ def _line(
     logger: str, level: int, event: str, fields: Mapping[str, Field], unix_ns: int
 ) -> str:
     line: dict[str, Field] = {
-        "ts": rfc3339(unix_ns // NS_PER_MS),
+        "ts": canonical(unix_ns // NS_PER_MS),
         "level": logging.getLevelName(level).lower(),
         "logger": logger,
         "event": event,

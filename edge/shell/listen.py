@@ -11,6 +11,7 @@ from starlette.types import ASGIApp
 from typing_extensions import override
 
 from edge.config import ConfigError
+from edge.shell.wire import WireProtocol
 
 BACKLOG: Final = 2048
 """Connections the kernel holds for us while we start; uvicorn's own default."""
@@ -75,7 +76,7 @@ class Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
-                http="httptools",  # never h11: it takes Content-Length with Transfer-Encoding
+                http=WireProtocol,  # httptools, never h11: it takes Content-Length beside chunks
                 ws="none",
                 lifespan="off",
                 log_config=None,

@@ -7,7 +7,7 @@ times what counting costs here; so the hot path adds to these and
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from edge.core.instant import NS_PER_S
@@ -71,11 +71,12 @@ class Meters:
         self.verdict_seconds = Histogram()
         self.loop_lag_seconds = Histogram()
 
-    def receive(self, verdicts: Iterable[Verdict]) -> None:
+    def receive(self, verdicts: Sequence[Verdict]) -> None:
         """Count events when they are judged, before their syncs."""
-        received = self.received
-        for verdict in verdicts:
-            received[verdict.lane or UNREAD] += 1
+        if len(verdicts) == 1:
+            self.received[verdicts[0].lane or UNREAD] += 1
+        else:  # a list is counted in C: 3 µs for 50 events instead of 6, 0.5 for one of 0.2
+            self.received.update([verdict.lane or UNREAD for verdict in verdicts])
 
     def conclude(self, tallies: Mapping[Tally, int]) -> None:
         """Count events when their verdicts are final."""

@@ -30,6 +30,7 @@ from edge.core.lane import Lane
 from edge.core.limit import Quotas
 from edge.core.recall import Recall
 from edge.shell.clock import Clock
+from edge.shell.courier import CourierStatistics
 from edge.shell.forward import Statistics
 from edge.shell.keys.keyring import KeyStatistics
 from edge.shell.meters import Histogram, Meters
@@ -48,11 +49,31 @@ class Forwarder(Protocol):
         ...
 
 
+class Courier(Protocol):
+    """Carries what may be lost."""
+
+    def statistics(self) -> CourierStatistics:
+        """Return what became of it."""
+        ...
+
+
+class Origin(Protocol):
+    """Where the lanes go."""
+
+    def health(self, topic: str | None = None) -> str | None:
+        """Name the cause when publishing to *topic* does not work."""
+        ...
+
+
 class DeadLetters(Protocol):
     """One lane's dead letters."""
 
     def bytes_used(self) -> int:
         """Return what they take up on disk."""
+        ...
+
+    def redriven(self) -> int:
+        """Return how many the origin took in the end."""
         ...
 
 
@@ -81,6 +102,9 @@ class Figures(Collector):
         meters: What the doors count.
         spool: What waits on disk.
         forwarders: What went on to the origin, by lane.
+        origin: Whether it takes what they bring.
+        samples: Samples of refusals.
+        copies: Copies of dead letters.
         dead_letters: How much room they take, by lane.
         recall: How much is remembered.
         quotas: How many keys are limited.
@@ -92,6 +116,9 @@ class Figures(Collector):
     meters: Meters
     spool: Spool
     forwarders: Mapping[Lane, Forwarder]
+    origin: Origin
+    samples: Courier
+    copies: Courier
     dead_letters: Mapping[Lane, DeadLetters]
     recall: Recall
     quotas: Quotas
@@ -201,6 +228,25 @@ class Figures(Collector):
         ):
             rows = (((lane,), getattr(s, attribute)) for lane, s in statistics.items())
             yield _counter(name, text, ("lane",), rows)
+        yield _gauge(
+            "edge_origin_up",
+            "Whether the lane's topic can be published to, as far as is known.",
+            ("lane",),
+            (((lane,), self.origin.health(lane.topic) is None) for lane in Lane),
+        )
+        yield _counter(
+            "edge_redriven",
+            "Dead letters the origin took when they were sent again, ever.",
+            ("lane",),
+            (((lane,), letters.redriven()) for lane, letters in self.dead_letters.items()),
+        )
+        for name, text, courier in (
+            ("edge_refused_samples", "Refusals told to the origin.", self.samples),
+            ("edge_dead_copies", "Dead letters copied to the origin.", self.copies),
+        ):
+            counts = courier.statistics()
+            told = ((("published",), counts.published), (("dropped",), counts.dropped))
+            yield _counter(name, text, ("outcome",), told)
 
     def _tables(self) -> Iterator[Metric]:
         memory, now = self.recall.statistics(), self.clock.now()

@@ -35,6 +35,14 @@ class Forwarder(Protocol):
         ...
 
 
+class Origin(Protocol):
+    """Where the lanes go."""
+
+    def health(self, topic: str | None = None) -> str | None:
+        """Name the cause when publishing to *topic*, or to any, does not work."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Probes:
     """Everything readiness depends on, and everything an operator wants to know beside it.
@@ -44,12 +52,14 @@ class Probes:
         keyring: Without any keys at all nobody can be let in.
         spool: Without a writable spool nothing can be accepted.
         forwarders: Never make a node unready: the spool is there for their outages.
+        origin: As the forwarders; knows why one of them waits in a publish.
     """
 
     life: Life
     keyring: Keyring
     spool: Spool
     forwarders: Mapping[Lane, Forwarder]
+    origin: Origin
 
     def read(self) -> Readiness:
         """Ask every part."""
@@ -57,11 +67,13 @@ class Probes:
         spool = self._spool()
         life = "leaving" if self.life.is_leaving else OK
         forwards = {
-            f"forward.{lane}": forwarder.health() or OK
+            f"forward.{lane}": forwarder.health() or self.origin.health(lane.topic) or OK
             for lane, forwarder in self.forwarders.items()
         }
+        origin = self.origin.health() or OK
         is_ready = (keys, spool, life) == (OK, OK, OK)
-        return Readiness(is_ready, {"keys": keys, "spool": spool, "life": life, **forwards})
+        probes = {"keys": keys, "spool": spool, "life": life, "origin": origin, **forwards}
+        return Readiness(is_ready, probes)
 
     def _keys(self) -> str:
         """One issuer with believed keys is enough to be of use to somebody."""

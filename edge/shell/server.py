@@ -17,6 +17,7 @@ from edge.core.instant import NS_PER_S
 from edge.core.lane import Lane
 from edge.core.recall import Recall
 from edge.shell.clock import Clock
+from edge.shell.courier import FLUSH_S
 from edge.shell.forward import STOP_S
 from edge.shell.life import Life
 from edge.shell.listen import Server, address
@@ -37,16 +38,19 @@ RESTART_S: Final = 1.0
 RETENTION_INTERVAL_S: Final = 1.0
 """How often recall learns what retention deleted: the reach is told in seconds."""
 
+LETTERS_INTERVAL_S: Final = 2.0
+"""How often dead letters are measured, since a redrive takes some out: people look no faster."""
 
-class Forwarder(Protocol):
-    """Carries one lane to the origin, in a thread of its own."""
+
+class Carrier(Protocol):
+    """Carries records to the origin, in a thread of its own."""
 
     def start(self) -> None:
         """Begin."""
         ...
 
     def begin_drain(self) -> None:
-        """Have it end once the lane is empty; never waits."""
+        """Have it end once nothing waits; never waits itself."""
         ...
 
     def join(self, deadline_steady_ns: int) -> bool:
@@ -55,6 +59,14 @@ class Forwarder(Protocol):
 
     def abandon(self) -> None:
         """Have it end now, whatever waits; never waits."""
+        ...
+
+
+class DeadLetters(Protocol):
+    """What a lane's origin will never take."""
+
+    def measure(self) -> None:
+        """Look at what is there now; blocking."""
         ...
 
 
@@ -85,6 +97,8 @@ class Gateway:
         spool: Open, recovered, its writers not started.
         recall: Rebuilt from the spool.
         forwarders: One per lane, not started.
+        couriers: What they carry may be lost; not started.
+        dead_letters: Measured, by others changed.
         origin: Where they forward to.
         keyring: Nothing fetched yet.
         life: Told when the process leaves.
@@ -97,7 +111,9 @@ class Gateway:
     admin: ASGIApp
     spool: Spool
     recall: Recall
-    forwarders: Sequence[Forwarder]
+    forwarders: Sequence[Carrier]
+    couriers: Sequence[Carrier]
+    dead_letters: Sequence[DeadLetters]
     origin: Origin
     keyring: Keyring
     life: Life
@@ -115,15 +131,20 @@ class Gateway:
         """
         leave = self._watch_signals()
         self.spool.start(asyncio.get_running_loop(), self._settle)
-        for forwarder in self.forwarders:
-            forwarder.start()
+        for carrier in (*self.forwarders, *self.couriers):
+            carrier.start()
         front = Server(self.front, grace_s=self.node.drain_s)
         admin = Server(self.admin, grace_s=1)
         await self.keyring.start()
         async with asyncio.TaskGroup() as tasks:
             background = [
                 tasks.create_task(supervise(work))
-                for work in (self.keyring.run, self._measure_lag, self._follow_retention)
+                for work in (
+                    self.keyring.run,
+                    self._measure_lag,
+                    self._follow_retention,
+                    self._follow_letters,
+                )
             ]
             served = tasks.create_task(front.serve([public]))
             administered = tasks.create_task(admin.serve([private]))
@@ -146,6 +167,8 @@ class Gateway:
         await served
         await asyncio.to_thread(self.spool.flush)
         await asyncio.to_thread(drain, self.forwarders, deadline_ns)
+        flush_ns = self.clock.now().steady_ns + round(FLUSH_S * NS_PER_S)
+        await asyncio.to_thread(drain, self.couriers, flush_ns)
         await asyncio.to_thread(self.origin.close)
         await asyncio.to_thread(self.spool.close)
         log.info("left")
@@ -179,21 +202,27 @@ class Gateway:
                     self.recall.retain_from(lane, forgotten_ms)
             await asyncio.sleep(RETENTION_INTERVAL_S)
 
+    async def _follow_letters(self) -> None:
+        while True:
+            await asyncio.sleep(LETTERS_INTERVAL_S)
+            for letters in self.dead_letters:
+                await asyncio.to_thread(letters.measure)
 
-def drain(forwarders: Sequence[Forwarder], deadline_steady_ns: int) -> None:
-    """Let every lane forward what it has, all at once and to one deadline; blocking.
+
+def drain(carriers: Sequence[Carrier], deadline_steady_ns: int) -> None:
+    """Let each carry what it has, all at once and to one deadline; blocking.
 
     What is not forwarded by then is safe on disk. An origin that does not return holds us for
-    ``STOP_S`` longer, for all lanes together.
+    ``STOP_S`` longer, for all of them together.
     """
-    for forwarder in forwarders:
-        forwarder.begin_drain()
-    have_ended = [forwarder.join(deadline_steady_ns) for forwarder in forwarders]
+    for carrier in carriers:
+        carrier.begin_drain()
+    have_ended = [carrier.join(deadline_steady_ns) for carrier in carriers]
     if not all(have_ended):
-        for forwarder in forwarders:
-            forwarder.abandon()
-        for forwarder in forwarders:
-            forwarder.join(deadline_steady_ns + round(STOP_S * NS_PER_S))
+        for carrier in carriers:
+            carrier.abandon()
+        for carrier in carriers:
+            carrier.join(deadline_steady_ns + round(STOP_S * NS_PER_S))
 
 
 async def supervise(work: Callable[[], Awaitable[None]]) -> None:

@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 from jsonschema import Draft7Validator, ValidationError
 
-from origin_client.envelope import Envelope, encode, mark_dead, number
+from origin_client.envelope import Envelope, mark_dead, number
 
 HERE: Final = Path(__file__).parent
 GOLDEN: Final = HERE / "golden"
@@ -83,11 +83,13 @@ OBSERVATION: Final = Envelope(
 )
 
 NUMBERED: Final = {
-    "minimal_fact": number(encode(MINIMAL_FACT), EDGESPOOL, 1),
-    "full_intent": number(encode(FULL_INTENT), EDGESPOOL, 2),
-    "observation": number(encode(OBSERVATION), EDGESPOOL, 18_446_744_073_709_551_616),
+    "minimal_fact": number(msgspec.json.encode(MINIMAL_FACT), EDGESPOOL, 1),
+    "full_intent": number(msgspec.json.encode(FULL_INTENT), EDGESPOOL, 2),
+    "observation": number(
+        msgspec.json.encode(OBSERVATION), EDGESPOOL, 18_446_744_073_709_551_616
+    ),
     "dead_letter": mark_dead(
-        number(encode(MINIMAL_FACT), EDGESPOOL, 3), 'too "large" for\nthe topic'
+        number(msgspec.json.encode(MINIMAL_FACT), EDGESPOOL, 3), 'too "large" for\nthe topic'
     ),
 }
 """What is written now, by the name of the golden file that says what must be."""

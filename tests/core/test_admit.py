@@ -2,10 +2,11 @@
 
 import itertools
 import uuid
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import pytest
+from hypothesis import given, strategies as st
 from typing_extensions import override
 
 from edge.core.admit import Interrupted, RawRequest, admit, admit_events, greet
@@ -132,6 +133,21 @@ def test_one_bad_event_costs_its_neighbours_nothing(spool: FakeSpool) -> None:
     ]
     assert [v.lane for v in verdicts] == [Lane.GAME, None, Lane.GAME, Lane.GAME]
     assert len(spool.records[Lane.GAME]) == 2
+
+
+def test_a_refusal_and_nothing_else_keeps_what_was_refused(spool: FakeSpool) -> None:
+    unknown, foreign = spin(type="no.such.type"), spin(subject="player-0002")
+    misdated = spin(time="2026-02-30T20:00:00Z")
+
+    good, *refused = admit(batch(spin(), unknown, foreign, misdated), house(spool), NOW)
+
+    assert good.evidence is None
+    raw, *typed = (verdict.evidence for verdict in refused)
+    assert raw == msgspec.json.encode(unknown)
+    assert [msgspec.to_builtins(evidence)["id"] for evidence in typed] == [
+        foreign["id"],
+        misdated["id"],
+    ]
 
 
 def test_a_malformed_body_costs_nothing(spool: FakeSpool) -> None:
@@ -271,6 +287,87 @@ def test_a_bug_tells_what_stands_before_it() -> None:
 
     assert told(bug.value.verdicts) == ["accepted"]
     assert isinstance(bug.value.__cause__, ZeroDivisionError)
+
+
+FAULTS: Final[list[dict[str, object]]] = [
+    {},
+    {"type": "no.such.type"},
+    {"subject": "player-0002"},
+    {"brand": "borealis"},
+    {"brand": None},
+    {"time": "2026-02-14T19:00:00Z"},
+    {"time": "2026-02-14T22:00:00+02:00"},
+    {"seq": 0},
+    {"traceparent": "nonsense"},
+    {"datacontenttype": "application/json"},
+    {"padding": "x" * 9000},
+]
+faulty = st.sampled_from(FAULTS)
+places = st.integers(0, 5)  # a few, so that events repeat and contradict each other
+
+
+def numbered(place: int, contents: int, fault: dict[str, object]) -> dict[str, Any]:
+    """One of few spins; another *contents* under the same id, key and number is a conflict."""
+    event = spin(id=str(uuid.UUID(int=place)), seq=place + 1, brand=BRAND)
+    event["data"] |= {"request_id": f"r-{place}", "since_last_ms": contents}
+    return event | fault
+
+
+def stated(place: int, contents: int, fault: dict[str, object]) -> dict[str, Any]:
+    """One of few facts of two lanes and two brands."""
+    event = stake() if place % 2 else example("game.session.opened")
+    event |= {
+        "id": str(uuid.UUID(int=place)),
+        "brand": BRAND if place % 3 else "borealis",
+        "jurisdiction": JURISDICTION,
+        "time": "2026-02-14T20:00:00.000Z",
+    }
+    member = "transaction_id" if place % 2 else "game_session_id"
+    event["data"] |= {member: f"t-{place}", "game_id": f"g-{contents}"}
+    return event | {name: text for name, text in fault.items() if name != "seq"}
+
+
+def fate(verdicts: list[Verdict]) -> list[object]:
+    """Everything a sender learns."""
+    return [
+        (word, v.lane, v.id, v.reject and v.reject.retry_after_ns)
+        for word, v in zip(told(verdicts), verdicts, strict=True)
+    ]
+
+
+@given(
+    st.booleans(),
+    st.lists(
+        st.lists(st.tuples(places, st.sampled_from([0, 0, 1]), faulty), min_size=1, max_size=8),
+        max_size=3,
+    ),
+    st.integers(2, 30),
+    st.sampled_from([*Lane, None]),
+)
+def test_a_batch_fares_as_its_events_would_one_by_one(
+    is_player: bool,  # noqa: FBT001  # drawn, never written
+    batches: list[list[tuple[int, int, dict[str, object]]]],
+    burst: int,
+    full: Lane | None,
+) -> None:
+    """Planted: time left as sent; a quota asked for one event's room; no second look in a batch."""
+    token = player_token() if is_player else service_token()
+    quotas = [Quota(name=name, quota=1, window_s=1, burst=burst) for name in ("brand", "node")]
+    spools = FakeSpool(), FakeSpool()
+    together, alone = (house(each, *quotas) for each in spools)
+    for spool in spools:
+        if full is not None:
+            spool.refuses[full] = Reject(Reason.LANE_FULL, retry_after_ns=1)
+    write = numbered if is_player else stated
+
+    for drawn in batches:
+        events = [write(*each) for each in drawn]
+        singly = [admit(batch(event, token=token), alone, NOW) for event in events]
+        assert fate(admit(batch(*events, token=token), together, NOW)) == [
+            each for verdicts in singly for each in fate(verdicts)
+        ]
+
+    assert spools[0].records == spools[1].records
 
 
 def test_a_second_door_brings_its_own_arrivals(spool: FakeSpool) -> None:

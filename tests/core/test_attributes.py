@@ -1,6 +1,8 @@
 """What each attribute may look like, and who must state which."""
 
+import gc
 import re
+import tracemalloc
 from typing import Any
 
 import msgspec
@@ -136,6 +138,21 @@ def test_attributes_cannot_lend_each_other_lines() -> None:
     )
 
     assert refusal(event, CLIENT) == (Reason.SCHEMA_VIOLATION, "/id")
+
+
+@pytest.mark.parametrize(("type_", "name"), [(CLIENT, "session"), (FACT, "brand")])
+def test_long_texts_are_refused_without_being_remembered(type_: str, name: str) -> None:
+    """Planted: a memory of matches without a bound of their length."""
+    tracemalloc.start()
+    try:
+        for number in range(100):
+            refusal(wire(type_, **{name: f"{number}".zfill(10_000)}), type_)
+        gc.collect()  # what was raised holds its event
+        held_bytes, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert held_bytes < 500_000
 
 
 def test_an_id_is_told_apart() -> None:

@@ -205,7 +205,8 @@ def test_an_event_is_measured_without_the_space_around_it(
 
 def test_a_batch_has_a_greatest_length() -> None:
     assert len(decode(batch(*[GOOD] * BATCH_EVENTS_MAX), Shape.ARRAY)) == BATCH_EVENTS_MAX
-    assert refusal(batch(*[b"1"] * (BATCH_EVENTS_MAX + 1))) is Reason.BATCH_TOO_LARGE
+    for each in (GOOD, b"1"):
+        assert refusal(batch(*[each] * (BATCH_EVENTS_MAX + 1))) is Reason.BATCH_TOO_LARGE
 
 
 def violation(pointer: str, *, lane: Lane | None = Lane.GAME, has_id: bool = True) -> Outcome:
@@ -384,3 +385,95 @@ def test_no_damage_to_a_good_batch_surprises_us(
         place = int(share * len(body))
         body = body[:place] + inserted + body[place + removed :]
     assert is_as_promised(body, Shape.EITHER)
+
+
+STAKE = "bet.round.staked"
+
+
+def mutated(type_: str, name: str, value: object) -> bytes:
+    """An example with one attribute or member of ``data`` set, taken away, or wrong."""
+    document = example(type_)
+    holder = document["data"] if name in document["data"] else document
+    if value is Ellipsis:
+        holder.pop(name, None)
+    else:
+        holder[name] = value
+    return json.dumps(document).encode()
+
+
+@pytest.mark.parametrize(
+    ("member", "value", "pointer"),
+    [
+        pytest.param("round_id", "x y", "/data/round_id", id="form"),
+        pytest.param("stake_cash_minor", 7, "/data/stake/amount_minor", id="rule"),
+    ],
+)
+def test_a_fault_is_found_in_any_event_of_a_batch(
+    member: str, value: object, pointer: str
+) -> None:
+    """Planted: the payload of the first event stands for all of its type."""
+    good = event(STAKE)
+    bad = mutated(STAKE, member, value)
+
+    assert outcomes(batch(good, bad, good), Shape.ARRAY) == [
+        STAKE,
+        (Reason.SCHEMA_VIOLATION, pointer, True, Lane.BET),
+        STAKE,
+    ]
+
+
+spoilt = st.builds(
+    mutated,
+    st.sampled_from([STAKE, STAKE, SPIN, FACT]),
+    st.sampled_from([*example(SPIN), *example(STAKE), *example(STAKE)["data"], "decline_code"]),
+    st.sampled_from(
+        [..., None, "", "x y", 7, "2026-07-31T20:00:00Z", "2026-07-31T20:00:00.5+02:00", "é"]
+    ),
+)
+sound = st.builds(event, st.sampled_from([STAKE, STAKE, *SPECS]))
+mutants = st.one_of(sound, sound, sound, spoilt)
+
+
+def described(arrival: Event | Unread) -> object:
+    """All that later stages see of it."""
+    return arrival if isinstance(arrival, Event) else (outcome(arrival), arrival.evidence)
+
+
+@given(st.lists(mutants, min_size=1, max_size=6))
+def test_events_are_read_together_as_each_would_be_alone(events: list[bytes]) -> None:
+    """Planted: a time, or a trace, left as it was sent."""
+    alone = [described(decode(each, Shape.OBJECT)[0]) for each in events]
+
+    assert [described(arrival) for arrival in decode(batch(*events), Shape.ARRAY)] == alone
+
+
+@pytest.mark.parametrize("type_", SPECS)
+def test_no_event_is_longer_when_it_is_encoded_again(type_: str) -> None:
+    """Or a batch could hide one that is too large."""
+    body = msgspec.json.encode(example(type_))
+    [arrival] = decode(body, Shape.OBJECT)
+
+    assert isinstance(arrival, Event)
+    assert len(arrival.json) <= len(body)
+
+
+@pytest.mark.parametrize("time", ["2026-07-31T20:00:00.000Z", "2026-07-31T20:00:00Z"])
+@pytest.mark.parametrize("padding", [0, 60])
+def test_an_event_too_large_is_found_among_others_however_they_are_written(
+    time: str, padding: int
+) -> None:
+    """Planted: no allowance for what a body has in excess; none for what a time may gain."""
+    compact = msgspec.json.encode(example(FACT) | {"time": time})
+    small = [compact[:-1] + b" " * padding + b"}"] * 30
+    large = compact[:-1] + b" " * (EVENT_BYTES_MAX + 1 - len(compact)) + b"}"
+
+    verdicts = outcomes(batch(*small, large, *small), Shape.ARRAY)
+
+    assert [place for place, verdict in enumerate(verdicts) if verdict != FACT] == [30]
+    assert verdicts[30] == (Reason.EVENT_TOO_LARGE, None, True, Lane.WALLET)
+
+
+def test_a_large_batch_of_samples_may_come_with_small_events() -> None:
+    moves = sized(MOVES, EVENT_BYTES_MAX + 1)
+
+    assert outcomes(batch(moves, event(FACT), moves), Shape.ARRAY) == [MOVES, FACT, MOVES]

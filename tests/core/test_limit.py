@@ -1,6 +1,7 @@
 """An event pays all of its quotas or none, a probe pays if it can, and a skewed clock is told."""
 
 from collections.abc import Callable
+from functools import partial
 
 import msgspec
 import pytest
@@ -371,3 +372,70 @@ def test_any_text_is_an_address_or_refused(text: str) -> None:
     except ValueError:
         return
     assert len(key) <= len("xxxx:xxxx:xxxx:xxxx::/64")
+
+
+small_quotas = st.builds(
+    Quota,
+    name=st.just("node"),
+    quota=st.integers(1, 3),
+    window_s=st.just(1),
+    burst=st.integers(3, 40),
+    intent=st.integers(0, 3),
+    observation=st.integers(0, 3),
+    fact=st.integers(0, 3),
+)
+quota_sets = st.lists(small_quotas, min_size=4, max_size=4).map(
+    lambda quotas: [
+        msgspec.structs.replace(quota, name=name)
+        for quota, name in zip(quotas, ("player", "service", "brand", "node"), strict=True)
+    ]
+)
+requests = st.lists(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["acme", "borealis", ""]), st.sampled_from([*Authority, None])
+        ),
+        max_size=8,
+    ),
+    max_size=6,
+)
+
+
+def charged(charge: Callable[[], None]) -> int:
+    """The wait told; 0 when it was paid."""
+    try:
+        charge()
+    except Reject as reject:
+        return reject.retry_after_ns or -1
+    return 0
+
+
+@given(quota_sets, requests, st.sampled_from([PLAYER, SERVICE]))
+def test_a_tab_comes_to_what_its_events_cost_one_by_one(
+    quotas: list[Quota],
+    requests: list[list[tuple[str, Authority | None]]],
+    principal: Principal,
+) -> None:
+    """Planted: a tab that asks for room for one event; one that pays twice when it is tight."""
+    alone, together = Quotas(quotas), Quotas(quotas)
+    for second, events in enumerate(requests):
+        now = later(second)
+        tab = together.open_tab(principal, len(events), now)
+        for brand, authority in events:
+            if authority is None:
+                alone.charge_probe(principal, brand, now)
+                tab.charge_probe(brand)
+            else:
+                assert charged(partial(tab.charge, brand, authority)) == charged(
+                    partial(alone.charge, principal, brand, authority, now)
+                )
+        tab.settle()
+
+        for brand in ("acme", "borealis"):
+            assert [
+                gate.buckets.room(key, now.steady_ns)
+                for gate, key in together.met(principal, brand)
+            ] == [
+                gate.buckets.room(key, now.steady_ns)
+                for gate, key in alone.met(principal, brand)
+            ]

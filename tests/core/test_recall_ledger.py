@@ -32,7 +32,6 @@ from tests.fakes_stages import (
     Note,
     at,
     client_event,
-    encoded,
     event_id,
     fact,
     with_wire,
@@ -203,7 +202,7 @@ class RecallStory(RuleBasedStateMachine):
         if commit is None:
             commit = self.house.commits[lane] = FakeCommit(lane)
             self.unsettled.append(commit)
-        footprint = self.house.footprints.of(event, principal, encoded(event))
+        footprint = self.house.footprints.of(event, principal)
         self.house.recall.remember(lane, footprint, self.now_ms, commit)
         line = Line(event, names(event, brand), footprint, self.now_ms, commit)
         self.ledger.lines.append(line)

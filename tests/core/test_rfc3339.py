@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 from hypothesis import given, strategies as st
 
-from edge.core.rfc3339 import PATTERN, unix_ms
+from edge.core.rfc3339 import PATTERN, canonical, unix_ms
 
 # A year from either end, so that a zone leads to no year without four digits.
 FIRST = datetime(2, 1, 1, tzinfo=UTC).replace(tzinfo=None)
@@ -111,3 +111,17 @@ def test_every_text_of_the_pattern_is_read_or_refused(text: str) -> None:
             unix_ms(cut)
     else:
         assert unix_ms(cut) == ms
+
+
+@pytest.mark.parametrize(
+    ("unix_ms", "text"),
+    [
+        (0, "1970-01-01T00:00:00.000Z"),
+        (999, "1970-01-01T00:00:00.999Z"),
+        (-1, "1969-12-31T23:59:59.999Z"),
+        (253_402_300_799_999, "9999-12-31T23:59:59.999Z"),
+        (-62_135_596_800_000, "0001-01-01T00:00:00.000Z"),
+    ],
+)
+def test_a_time_is_written_in_utc_with_three_digits(unix_ms: int, text: str) -> None:
+    assert canonical(unix_ms) == text

@@ -3,13 +3,16 @@
 import msgspec
 import pytest
 
+from edge.core.catalogue.registry import SPECS
 from edge.core.decode import Shape, decode
 from edge.core.event import Event
 from edge.core.instant import Instant
 from edge.core.lane import Lane
 from edge.core.principal import Kind, Principal
 from edge.core.record import Footprint
-from edge.core.seal import Sealer, rfc3339
+from edge.core.seal import Sealer
+from edge.core.unambiguous import json_object
+from origin_client.envelope import Envelope
 from tests.core.catalogue.examples import PLAYER, SESSION, TIME, example
 
 PRINCIPAL = Principal(
@@ -22,7 +25,6 @@ PRINCIPAL = Principal(
     expires_unix_s=0,
 )
 FOOTPRINT = Footprint(1, 2, 3)
-DATA = b'{"a":1}'
 NOW = Instant(unix_ns=1_785_528_001_234_567_890, steady_ns=0)
 
 
@@ -38,7 +40,7 @@ def test_a_client_event_carries_its_tokens_brand_and_what_the_edge_knows() -> No
     spin = event("game.spin.requested", seq=7, traceparent=None)
     sealer = Sealer("mt-1", "eu-mt")
 
-    record = sealer.seal(spin, PRINCIPAL, FOOTPRINT, DATA, ["seq_gap", "late"], NOW)
+    record = sealer.seal(spin, PRINCIPAL, FOOTPRINT, ["seq_gap", "late"], NOW)
 
     assert (record.key, record.accepted_ms) == (PLAYER.encode(), 1_785_528_001_234)
     assert record.footprint is FOOTPRINT
@@ -59,14 +61,14 @@ def test_a_client_event_carries_its_tokens_brand_and_what_the_edge_knows() -> No
         "edgetime": "2026-07-31T20:00:01.234Z",
         "authority": "intent",
         "flags": "late,seq_gap",
-        "data": {"a": 1},
+        "data": example("game.spin.requested")["data"],
     }
 
 
 def test_a_fact_keeps_its_own_brand_and_has_no_number() -> None:
     fact = event("bet.round.staked", brand="borealis", jurisdiction="MT")
 
-    record = Sealer("n", "r").seal(fact, PRINCIPAL, FOOTPRINT, DATA, [], NOW)
+    record = Sealer("n", "r").seal(fact, PRINCIPAL, FOOTPRINT, [], NOW)
 
     envelope = msgspec.json.decode(record.envelope)
     assert (envelope["brand"], envelope["jurisdiction"]) == ("borealis", "MT")
@@ -76,7 +78,7 @@ def test_a_fact_keeps_its_own_brand_and_has_no_number() -> None:
 def test_telemetry_is_keyed_by_its_session() -> None:
     snapshot = event("telemetry.device.snapshot")
 
-    record = Sealer("n", "r").seal(snapshot, PRINCIPAL, FOOTPRINT, DATA, [], NOW)
+    record = Sealer("n", "r").seal(snapshot, PRINCIPAL, FOOTPRINT, [], NOW)
 
     assert record.key == SESSION.encode()
 
@@ -87,7 +89,7 @@ def test_a_lanes_edgetime_never_runs_backwards_and_other_lanes_do_not_care() -> 
     staked, spin = event("bet.round.staked"), event("game.spin.requested")
 
     sealed = [
-        sealer.seal(each, PRINCIPAL, FOOTPRINT, DATA, [], now).accepted_ms
+        sealer.seal(each, PRINCIPAL, FOOTPRINT, [], now).accepted_ms
         for each, now in ((staked, NOW), (staked, earlier), (spin, earlier))
     ]
 
@@ -100,7 +102,7 @@ def test_edgetime_does_not_run_backwards_across_a_restart_either() -> None:
     sealer = Sealer("n", "r", {Lane.BET: newest_ms})
     staked, spin = event("bet.round.staked"), event("game.spin.requested")
 
-    sealed = [sealer.seal(each, PRINCIPAL, FOOTPRINT, DATA, [], NOW) for each in (staked, spin)]
+    sealed = [sealer.seal(each, PRINCIPAL, FOOTPRINT, [], NOW) for each in (staked, spin)]
 
     assert [record.accepted_ms for record in sealed] == [newest_ms, newest_ms - 60_000]
     envelope = msgspec.json.decode(sealed[0].envelope)
@@ -120,20 +122,42 @@ def test_edgetime_does_not_run_backwards_across_a_restart_either() -> None:
 def test_a_senders_time_is_cut_to_ms_in_utc(sent: str, sealed: str) -> None:
     staked = event("bet.round.staked", time=sent)
 
-    record = Sealer("n", "r").seal(staked, PRINCIPAL, FOOTPRINT, DATA, [], NOW)
+    record = Sealer("n", "r").seal(staked, PRINCIPAL, FOOTPRINT, [], NOW)
 
     assert msgspec.json.decode(record.envelope)["time"] == sealed
 
 
-@pytest.mark.parametrize(
-    ("unix_ms", "text"),
-    [
-        (0, "1970-01-01T00:00:00.000Z"),
-        (999, "1970-01-01T00:00:00.999Z"),
-        (-1, "1969-12-31T23:59:59.999Z"),
-        (253_402_300_799_999, "9999-12-31T23:59:59.999Z"),
-        (-62_135_596_800_000, "0001-01-01T00:00:00.000Z"),
-    ],
-)
-def test_a_time_is_written_in_utc_with_three_digits(unix_ms: int, text: str) -> None:
-    assert rfc3339(unix_ms) == text
+@pytest.mark.parametrize("type_", SPECS)
+def test_what_is_sealed_is_an_envelope_and_nothing_else(type_: str) -> None:
+    sent = event(type_, brand="aurora", jurisdiction="GB", datacontenttype="application/json")
+
+    envelope = Sealer("n", "r").seal(sent, PRINCIPAL, FOOTPRINT, ["late"], NOW).envelope
+
+    known = msgspec.json.decode(envelope, type=Envelope)
+    assert msgspec.json.decode(msgspec.json.encode(known)) == json_object(envelope)
+
+
+def test_two_envelopes_differ_in_whatever_their_events_and_senders_differ_in() -> None:
+    """What is kept from one envelope is not told of another."""
+    sealer = Sealer("n", "r")
+    other = msgspec.structs.replace(PRINCIPAL, brand="borealis", jurisdiction="DE")
+    version = "urn:edge:schema:game.spin.requested:1.0"
+    spin, stating = event("game.spin.requested"), event("game.spin.requested", brand="own")
+    sealed = [
+        json_object(sealer.seal(each, sender, FOOTPRINT, flags, NOW).envelope)
+        for each in (spin, stating)
+        for sender in (PRINCIPAL, other)
+        for flags in ([], ["late"])
+    ]
+
+    assert [(e["brand"], e["jurisdiction"], e.get("flags")) for e in sealed] == [
+        ("aurora", "GB", None),
+        ("aurora", "GB", "late"),
+        ("borealis", "DE", None),
+        ("borealis", "DE", "late"),
+        ("own", "GB", None),
+        ("own", "GB", "late"),
+        ("own", "DE", None),
+        ("own", "DE", "late"),
+    ]
+    assert {e["dataschema"] for e in sealed} == {version}

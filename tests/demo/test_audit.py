@@ -72,6 +72,14 @@ def test_books_that_agree_have_no_fault(tmp_path: Path) -> None:
     assert findings == audit.Findings(forwarded=3, repeated=0, lost=0, faults=[])
 
 
+def test_what_is_told_beside_the_events_is_no_event(tmp_path: Path) -> None:
+    told = {"edge.refused.v1/0": [line(7, "a", RUN, 1)], "edge.dead.v1/1": LOG[WHERE]}
+
+    findings = audit.audit(*write(tmp_path, LOG | told, BOOK))
+
+    assert findings == audit.Findings(forwarded=3, repeated=0, lost=0, faults=[])
+
+
 def leave_alone(_log: Log) -> None:
     """Do no harm."""
 

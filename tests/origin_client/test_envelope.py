@@ -4,7 +4,7 @@ import msgspec
 import pytest
 from hypothesis import given, strategies as st
 
-from origin_client.envelope import DEADREASON_CHARS_MAX, mark_dead, number
+from origin_client.envelope import DEADREASON_CHARS_MAX, mark_dead, number, unmark_dead
 from tests.contract.envelopes import EDGESPOOL, NUMBERED
 
 ENVELOPE = NUMBERED["minimal_fact"]
@@ -43,3 +43,16 @@ def test_any_reason_leaves_the_rest_of_the_envelope_alone(reason: str) -> None:
 
     assert marked.pop("deadreason")
     assert marked == read(ENVELOPE)
+
+
+@given(reason=st.text())
+def test_a_letter_gives_its_envelope_back_byte_for_byte(reason: str) -> None:
+    assert unmark_dead(mark_dead(ENVELOPE, reason)) == ENVELOPE
+
+
+@pytest.mark.parametrize(
+    "letter", [b"", b"{}", ENVELOPE, b'{"deadreason":"cut', b'{"deadreason":1,"id":""}']
+)
+def test_what_is_no_letter_gives_nothing(letter: bytes) -> None:
+    with pytest.raises(ValueError, match="no dead letter"):
+        unmark_dead(letter)

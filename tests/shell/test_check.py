@@ -11,6 +11,7 @@ from zlib import crc32
 import pytest
 
 from edge.config import SpoolSettings
+from edge.core.lane import Lane
 from edge.shell.check import Finding, Level, check, exit_code, render
 from edge.shell.spool.claim import volatile
 from edge.shell.spool.process import Spool
@@ -144,7 +145,9 @@ OTHER_ISSUER = BASE.replace('jwks_path = "jwks.json"', "")
             id="16 no log there",
         ),
         pytest.param(
-            BASE + 'options = { partitions = "many" }', "origin.url", id="17 a wrong option"
+            BASE + 'options = { partitions = "many" }',
+            "origin.options.partitions",
+            id="17 a wrong option",
         ),
         pytest.param(
             BASE + "[limits.player]\ncost = { intent = 1000 }",
@@ -291,3 +294,37 @@ def test_keys_are_counted_as_people_count(document: bytes, text: str) -> None:
     Path("jwks.json").write_bytes(document)
 
     assert [found.text for found in checked() if found.path.startswith("auth")] == [text]
+
+
+KAFKA = BASE.replace("log:origin", "kafka://127.0.0.1:1")  # nobody listens on port 1
+
+
+def test_a_broker_that_is_away_is_a_doubt(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edge.shell.check.SURVEY_S", 0.5)
+
+    (doubt,) = [found for found in checked(KAFKA) if found.path == "origin.url"]
+
+    assert doubt.level is Level.WARNING
+    assert "cannot be used now: a broker cannot be reached" in doubt.text
+
+
+def test_topics_that_are_missing_are_named_and_a_doubt(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def survey(_: object, topics: list[str], __: float) -> list[str]:
+        asked.extend(topics)
+        return ["edge.bet.v1 does not exist", "edge.dead.v1 may not be written"]
+
+    monkeypatch.setattr("origin_client.kafka.KafkaOrigin.survey", survey)
+
+    doubts = [found for found in checked(KAFKA) if found.path == "origin.url"]
+
+    assert doubts == [
+        Finding(Level.WARNING, "origin.url", "edge.bet.v1 does not exist"),
+        Finding(Level.WARNING, "origin.url", "edge.dead.v1 may not be written"),
+    ]
+    assert asked == [*(lane.topic for lane in Lane), "edge.refused.v1", "edge.dead.v1"]
+
+
+def test_a_wrong_option_of_kafka_is_a_mistake() -> None:
+    assert faults(KAFKA + 'options = { acks = "1" }') == ["origin.options.acks"]

@@ -258,3 +258,28 @@ def test_any_bytes_become_a_letter(raw: bytes, reason: str, key: bytes) -> None:
 
         assert b"\n" not in line
         assert msgspec.json.decode(line, type=type(letter)) == letter
+
+
+def test_letters_taken_out_are_noticed_when_it_looks_anew(tmp_path: Path) -> None:
+    dead_letters = DeadLetters(OsDisk(), tmp_path / "dead", bytes_max=BYTES_MAX)
+    dead_letters.bury([refused()])
+    (tmp_path / "dead" / "0000000001.jsonl").unlink()
+    (tmp_path / "dead" / dead.TALLY_FILE).write_text("1\n")
+
+    dead_letters.measure()
+
+    assert (dead_letters.bytes_used(), dead_letters.redriven()) == (0, 1)
+
+
+def test_how_many_were_redriven_is_known_from_the_start(tmp_path: Path) -> None:
+    (tmp_path / "dead").mkdir()
+    (tmp_path / "dead" / dead.TALLY_FILE).write_text("17\n")
+
+    assert DeadLetters(OsDisk(), tmp_path / "dead", bytes_max=BYTES_MAX).redriven() == 17
+
+
+@pytest.mark.parametrize("content", [b"", b"?\n", b"-1\n", b"1", b"\xff\n", b"9" * 40 + b"\n"])
+def test_a_tally_that_nobody_wrote_so_counts_nothing(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / dead.TALLY_FILE).write_bytes(content)
+
+    assert dead.read_tally(OsDisk(), tmp_path) == 0

@@ -16,7 +16,7 @@ from edge.core.instant import NS_PER_MS, NS_PER_S
 from edge.core.record import Footprint, Record
 from edge.shell.clock import SystemClock
 from edge.shell.dead import DeadLetters
-from edge.shell.forward import COMPANY_MS, Forwarder, Statistics, Timing
+from edge.shell.forward import BATCH_RECORDS_MAX, COMPANY_MS, Forwarder, Statistics, Timing
 from edge.shell.spool.commit import Commit, Synced
 from edge.shell.spool.disk import OsDisk
 from edge.shell.spool.lane_spool import Quarantined, Stored
@@ -41,13 +41,14 @@ def run_of(count: int) -> list[Stored | Quarantined]:
 
 
 def test_a_lane_is_forwarded_oldest_first_in_full_batches() -> None:
-    world = World(run_of(1_200))
+    world = World(run_of(2 * BATCH_RECORDS_MAX + 200))
 
     world.forward()
 
-    assert world.origin.numbers() == list(range(1, 1_201))
-    assert [len(batch) for batch in world.origin.batches] == [500, 500, 200]
-    assert world.forwarder.statistics() == Statistics(forwarded=1_200)
+    assert world.origin.numbers() == list(range(1, 2 * BATCH_RECORDS_MAX + 201))
+    lengths = [len(batch) for batch in world.origin.batches]
+    assert lengths == [BATCH_RECORDS_MAX, BATCH_RECORDS_MAX, 200]
+    assert world.forwarder.statistics() == Statistics(forwarded=2 * BATCH_RECORDS_MAX + 200)
     assert world.forwarder.health() is None
     assert world.pauses_s == []
 
@@ -188,6 +189,27 @@ def test_an_outage_is_named_while_it_lasts_and_logged_once(
     ]
 
 
+def test_an_outage_that_the_origin_has_logged_is_not_logged_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    world = World(run_of(1))
+    causes = [OriginUnavailable("away")]
+    causes[0].is_told = True
+    seen: list[str | None] = []
+    world.on_pause = lambda: seen.append(world.forwarder.health())
+
+    def fail_once() -> None:
+        if causes:
+            raise causes.pop()
+
+    world.origin.before_publish = fail_once
+
+    world.forward()
+
+    assert seen == ["origin unavailable: away"]
+    assert caplog.records == []
+
+
 def test_lanes_that_lost_the_same_origin_do_not_come_back_together() -> None:
     waits: list[float] = []
     for seed in range(2):
@@ -243,7 +265,7 @@ def test_a_draining_lane_waits_for_no_company() -> None:
     "frames",
     [
         [stored(1, accepted_ms=NOW_MS - COMPANY_MS)],
-        [stored(n, accepted_ms=NOW_MS) for n in range(1, 501)],
+        [stored(n, accepted_ms=NOW_MS) for n in range(1, BATCH_RECORDS_MAX + 1)],
         [stored(n, "p" * 2_000, accepted_ms=NOW_MS) for n in range(1, 301)],
         [damaged(0)],
     ],

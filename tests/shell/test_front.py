@@ -10,6 +10,7 @@ from edge.core.limit import Quota, Quotas
 from edge.shell.front import EVENTS_PATH, Front, pages
 from edge.shell.meters import Meters
 from tests.fakes import NOW_S, FakeClock
+from tests.fakes_notices import RecordingCourier, refusals
 
 DOCUMENT = b'{"openapi":"3.1.0"}'
 
@@ -33,10 +34,12 @@ class BrokenClock(FakeClock):
         return super().now()
 
 
-def client(*quotas: Quota, clock: FakeClock | None = None) -> tuple[TestClient, Meters]:
+def client(
+    *quotas: Quota, clock: FakeClock | None = None, told: RecordingCourier | None = None
+) -> tuple[TestClient, Meters]:
     clock, meters = clock or FakeClock(), Meters()
     routes = pages(accept, clock, {"/openapi.json": DOCUMENT}, meters)
-    front = Front(accept, routes, Quotas(quotas), clock, meters)
+    front = Front(accept, routes, Quotas(quotas), clock, meters, refusals(told))
     peer = ("127.0.0.1", 50_000)
     return TestClient(front, raise_server_exceptions=False, client=peer), meters
 
@@ -94,12 +97,14 @@ def test_a_token_in_the_url_is_refused_for_every_route() -> None:
 
 
 def test_each_request_of_an_address_costs_one() -> None:
-    front, meters = client(Quota(name="address", quota=1, window_s=60, burst=1))
+    told = RecordingCourier()
+    front, meters = client(Quota(name="address", quota=1, window_s=60, burst=1), told=told)
     front.get("/v1/time")
 
     response = front.get("/v1/time")
 
     assert (response.status_code, response.json()["code"]) == (429, "rate_exceeded")
+    assert [each["data"]["code"] for each in told.told()] == ["rate_exceeded"]
     assert response.headers["retry-after"] == "60"
     assert meters.requests_refused == {"rate_exceeded": 1}
 

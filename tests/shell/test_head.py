@@ -8,7 +8,6 @@ from edge.core.decode import Shape
 from edge.core.reject import Reason, Reject
 from edge.shell.head import (
     BODY_BYTES_MAX,
-    Head,
     ProtocolError,
     address_of,
     authorization_of,
@@ -23,15 +22,13 @@ LENGTH = (b"content-length", b"2")
 
 
 def test_a_good_head_says_what_the_body_is() -> None:
-    authorization = (b"authorization", b"Bearer a.b.c")
+    accepts = [(b"accept", b"*/*"), (b"accept", b"text/html")]
 
-    head = read_head([JSON, LENGTH, authorization, (b"x-other", b"1")])
-
-    assert head == Head([b"Bearer a.b.c"], Shape.EITHER)
+    assert read_head([JSON, LENGTH, *accepts, (b"x-other", b"1")]) is Shape.EITHER
 
 
 def test_a_chunked_body_needs_no_length() -> None:
-    assert read_head([JSON, (b"transfer-encoding", b"chunked")]).shape is Shape.EITHER
+    assert read_head([JSON, (b"transfer-encoding", b"chunked")]) is Shape.EITHER
 
 
 @pytest.mark.parametrize(
@@ -45,7 +42,7 @@ def test_a_chunked_body_needs_no_length() -> None:
     ],
 )
 def test_three_media_types_are_taken(content_type: bytes, shape: Shape) -> None:
-    assert read_head([(b"content-type", content_type), LENGTH]).shape is shape
+    assert read_head([(b"content-type", content_type), LENGTH]) is shape
 
 
 @pytest.mark.parametrize(
@@ -85,9 +82,7 @@ def test_a_body_we_would_refuse_is_refused_unread(headers: Headers, reason: Reas
 
 
 def test_the_largest_body_is_let_in() -> None:
-    head = read_head([JSON, (b"content-length", b"%d" % BODY_BYTES_MAX)])
-
-    assert head.shape is Shape.EITHER
+    assert read_head([JSON, (b"content-length", b"%d" % BODY_BYTES_MAX)]) is Shape.EITHER
 
 
 def test_a_body_of_unknown_length_is_refused() -> None:

@@ -26,6 +26,7 @@ from edge.shell.meters import Meters
 from edge.shell.spool.commit import Commit, Synced
 from tests.core.test_admit import spin
 from tests.fakes import ED, FakeClock, player_claims, player_token
+from tests.fakes_notices import RecordingCourier, refusals
 from tests.house import FakeKeys, FakeSpool, house
 
 HEADERS = {"content-type": "application/json"}
@@ -76,6 +77,7 @@ class Door:
     quotas: tuple[Quota, ...] = ()
     life: Life = field(default_factory=Life)
     meters: Meters = field(default_factory=Meters)
+    told: RecordingCourier = field(default_factory=RecordingCourier)
 
     def house(self) -> House:
         """A fresh memory around the same spool."""
@@ -83,7 +85,14 @@ class Door:
 
     def client(self) -> TestClient:
         """A client of the door."""
-        ingest = Ingest(self.house(), self.refetcher, FakeClock(), self.meters, self.life)
+        ingest = Ingest(
+            self.house(),
+            self.refetcher,
+            FakeClock(),
+            self.meters,
+            self.life,
+            refusals(self.told),
+        )
         headers = HEADERS | authorization(player_token())
         return TestClient(ingest, headers=headers, client=("127.0.0.1", 50_000))
 
@@ -318,7 +327,9 @@ def visit(
 ) -> Any:
     """Send ASGI *messages* to the door; return what it sends back."""
     clock = clock or FakeClock()
-    ingest = Ingest(door.house(), door.refetcher, clock, door.meters, door.life)
+    ingest = Ingest(
+        door.house(), door.refetcher, clock, door.meters, door.life, refusals(door.told)
+    )
     inbox, outbox = list(messages), list[Message]()
     scope: Scope = {
         "type": "http",

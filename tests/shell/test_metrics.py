@@ -12,6 +12,7 @@ from edge.core.lane import Lane
 from edge.core.limit import Quota, Quotas
 from edge.core.recall import Recall
 from edge.core.verdict import Outcome, Tally
+from edge.shell.courier import CourierStatistics
 from edge.shell.forward import Statistics
 from edge.shell.keys.keyring import KeyStatistics
 from edge.shell.meters import Meters
@@ -19,7 +20,14 @@ from edge.shell.metrics import Figures
 from edge.shell.spool.bulkhead import LaneStatistics
 from edge.shell.spool.shelf import Holdings
 from tests.fakes import NOW, FakeClock
-from tests.shell.test_readiness import GOOD, NONE, STALE, FakeKeyring, lane_statistics
+from tests.shell.test_readiness import (
+    GOOD,
+    NONE,
+    STALE,
+    FakeKeyring,
+    FakeOrigin,
+    lane_statistics,
+)
 
 NOW_MS = NOW.unix_ns // NS_PER_MS
 
@@ -56,6 +64,18 @@ class FakeDeadLetters:
         """Nine bytes."""
         return 9
 
+    def redriven(self) -> int:
+        """Eleven letters."""
+        return 11
+
+
+class FakeCourier:
+    """Has carried a little."""
+
+    def statistics(self) -> CourierStatistics:
+        """Twelve arrived, thirteen did not."""
+        return CourierStatistics(published=12, dropped=13)
+
 
 def meters() -> Meters:
     """Three events received, one answered, one request refused."""
@@ -75,6 +95,9 @@ def collected(*keys: KeyStatistics) -> Iterator[Metric]:
         meters=meters(),
         spool=FakeSpool(),
         forwarders={lane: FakeForwarder() for lane in Lane},
+        origin=FakeOrigin({"edge.bet.v1": "edge.bet.v1 does not exist"}),
+        samples=FakeCourier(),
+        copies=FakeCourier(),
         dead_letters={lane: FakeDeadLetters() for lane in Lane},
         recall=Recall(dedupe_window_s=60, dedupe_entries_max=8, sessions_max=8),
         quotas=quotas,
@@ -118,6 +141,11 @@ def samples() -> dict[str, float]:
         ("edge_forwarded_total{lane=bet}", 7),
         ("edge_dead_total{lane=bet}", 1),
         ("edge_forward_failures_total{lane=bet}", 2),
+        ("edge_redriven_total{lane=wallet}", 11),
+        ("edge_refused_samples_total{outcome=published}", 12),
+        ("edge_dead_copies_total{outcome=dropped}", 13),
+        ("edge_origin_up{lane=bet}", 0),
+        ("edge_origin_up{lane=wallet}", 1),
         ("edge_dedupe_reach_seconds{lane=bet}", 60),
         ("edge_dedupe_entries{lane=bet}", 0),
         ("edge_sessions{}", 0),

@@ -21,6 +21,7 @@ HEALTHY = {
     "keys": "ok",
     "spool": "ok",
     "life": "ok",
+    "origin": "ok",
     **{f"forward.{lane}": "ok" for lane in Lane},
 }
 
@@ -74,16 +75,31 @@ class FakeForwarder:
         return self.ailment
 
 
+@dataclass
+class FakeOrigin:
+    """Has one ailment per topic, or none."""
+
+    ailments: dict[str, str] = field(default_factory=dict[str, str])
+
+    def health(self, topic: str | None = None) -> str | None:
+        """What it was made with."""
+        if topic is None:
+            return next(iter(self.ailments.values()), None)
+        return self.ailments.get(topic)
+
+
 def read(
     *keys: KeyStatistics,
     life: Life | None = None,
     complaints: dict[Lane, str] | None = None,
     ailments: dict[Lane, str] | None = None,
+    outages: dict[str, str] | None = None,
 ) -> Readiness:
     """Ask probes of parts in these states; healthy where nothing is said."""
     forwarders = {lane: FakeForwarder((ailments or {}).get(lane)) for lane in Lane}
     keyring, spool = FakeKeyring(list(keys)), FakeSpool(complaints or {})
-    return Probes(life or Life(), keyring, spool, forwarders).read()
+    origin = FakeOrigin(outages or {})
+    return Probes(life or Life(), keyring, spool, forwarders, origin).read()
 
 
 def test_a_healthy_node_is_ready() -> None:
@@ -125,3 +141,20 @@ def test_an_origin_that_is_down_is_a_line_and_no_more() -> None:
 
     assert readiness.ready
     assert readiness.probes["forward.bet"] == "connection refused"
+
+
+def test_a_lane_that_waits_in_a_publish_tells_what_its_topic_lacks() -> None:
+    readiness = read(GOOD, outages={"edge.bet.v1": "edge.bet.v1 does not exist"})
+
+    assert readiness.ready
+    assert readiness.probes == HEALTHY | {
+        "origin": "edge.bet.v1 does not exist",
+        "forward.bet": "edge.bet.v1 does not exist",
+    }
+
+
+def test_what_a_forwarder_says_of_its_lane_goes_before_what_the_origin_says() -> None:
+    outages = {"edge.bet.v1": "edge.bet.v1 does not exist"}
+    readiness = read(GOOD, ailments={Lane.BET: "dead letters: no room"}, outages=outages)
+
+    assert readiness.probes["forward.bet"] == "dead letters: no room"

@@ -51,7 +51,7 @@ async def post(front: httpx2.AsyncClient, token: str, *events: dict[str, Any]) -
 
 def forwarded(tmp_path: Path, lane: Lane) -> list[str]:
     """The ids that arrived at the origin."""
-    reader = open_reader(f"log:{tmp_path / 'origin'}")
+    reader = open_reader(f"log:{tmp_path / 'origin'}", {})
     records = reader.subscribe(lane.topic, {})
     return [msgspec.json.decode(record.value)["id"] for record in records]
 

@@ -6,16 +6,16 @@ or a :class:`Reject` for what one payload alone decides: forms, free strings, in
 Source: catalogue.md, "The 25 events".
 """
 
-from collections.abc import Callable, Mapping
-from operator import methodcaller
-from typing import Final, Protocol, runtime_checkable
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, NamedTuple, Protocol, runtime_checkable
 
 import msgspec
 
 from edge.core.catalogue import bet, bonus, game, player, telemetry, wallet
-from edge.core.catalogue.strings import string_check
+from edge.core.catalogue.strings import Strings, strings_of
 from edge.core.event import BusinessKey, Payload, Spec, WireEvent
 from edge.core.lane import Authority, Lane
+from edge.core.reject import Reject
 
 
 @runtime_checkable
@@ -110,17 +110,28 @@ def _wire_type(spec: Spec) -> type[WireEvent]:
         frozen=True,
         kw_only=True,
         forbid_unknown_fields=True,
+        gc=False,
     )
     assert issubclass(made, WireEvent)
     return made
 
 
-def _steps(payload: type[Payload]) -> tuple[Callable[[Payload], None], ...]:
-    strings = string_check(payload)
-    steps: list[Callable[[Payload], None]] = [] if strings is None else [strings]
-    if issubclass(payload, Ruled):
-        steps.append(methodcaller("check"))
-    return tuple(steps)
+class _Judge(NamedTuple):
+    """What judges the payloads of one class.
+
+    Attributes:
+        strings: Its strings, if it has any.
+        rule: Its own method, if its members must agree with each other. Called by its class:
+            half as dear as a method caller.
+    """
+
+    strings: Strings | None
+    rule: Callable[[Any], None] | None
+
+
+def _judge(payload: type[Payload]) -> _Judge:
+    rule = payload.check if issubclass(payload, Ruled) else None
+    return _Judge(strings_of(payload), rule)
 
 
 SPECS: Final[Mapping[str, Spec]] = {spec.type: spec for spec in _ROWS}
@@ -132,7 +143,7 @@ WIRE_TYPES: Final[Mapping[str, type[WireEvent]]] = {
 """The tagged class of each type: the decoder tells them apart by ``type``, in one call."""
 
 _SPEC_BY_WIRE: Final = {WIRE_TYPES[spec.type]: spec for spec in _ROWS}
-_STEPS_BY_WIRE: Final = {WIRE_TYPES[spec.type]: _steps(spec.payload) for spec in _ROWS}
+_JUDGE_BY_WIRE: Final = {WIRE_TYPES[spec.type]: _judge(spec.payload) for spec in _ROWS}
 
 
 def spec_of(wire: WireEvent) -> Spec:
@@ -146,5 +157,27 @@ def check(wire: WireEvent) -> None:
     Raises:
         Reject: SCHEMA_VIOLATION, PII_LEAK, each with the pointer of the member at fault.
     """
-    for step in _STEPS_BY_WIRE[type(wire)]:
-        step(wire.data)
+    strings, rule = _JUDGE_BY_WIRE[type(wire)]
+    if strings is not None and not strings.are_fine([wire.data]):
+        strings.check(wire.data)
+    if rule is not None:
+        rule(wire.data)
+
+
+def are_fine(wires: Sequence[WireEvent]) -> bool:
+    """Whether :func:`check` surely lets all of *wires* pass.
+
+    Args:
+        wires: One or more, all of one type.
+    """
+    strings, rule = _JUDGE_BY_WIRE[type(wires[0])]
+    payloads = [wire.data for wire in wires]
+    if strings is not None and not strings.are_fine(payloads):
+        return False
+    if rule is not None:
+        try:
+            for payload in payloads:
+                rule(payload)
+        except Reject:
+            return False
+    return True

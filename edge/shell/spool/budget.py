@@ -1,4 +1,4 @@
-"""How many bytes may wait for the origin: asked for by each append, given back when forwarded.
+"""How many bytes may wait for the origin: asked for by each commit, given back when forwarded.
 
 Only what waits counts. Acknowledged records that are kept for recall take the room that is
 left over, and give it up first (:mod:`edge.shell.spool.room`).
@@ -29,19 +29,26 @@ class Budget:
         self._total = 0
         self._lock: Final = threading.Lock()
 
-    def take(self, lane: Lane, size_bytes: int) -> None:
-        """Count bytes that are going to wait.
+    def take(self, lane: Lane, least_bytes: int, most_bytes: int = 0) -> int:
+        """Count bytes that are going to wait; return how many.
+
+        Args:
+            lane: Where.
+            least_bytes: So many at least.
+            most_bytes: That many if there is room.
 
         Raises:
             Reject: LANE_FULL; nothing is counted.
         """
         with self._lock:
-            total = self._total + size_bytes
-            waiting = self._waiting[lane] + size_bytes
-            if total > self._total_max[lane] or waiting > self._lane_max:
+            waiting = self._waiting[lane]
+            room = min(self._total_max[lane] - self._total, self._lane_max - waiting)
+            if room < least_bytes:
                 raise Reject(Reason.LANE_FULL, "budget", retry_after_ns=FULL_RETRY_AFTER_NS)
-            self._total = total
-            self._waiting[lane] = waiting
+            taken = max(least_bytes, min(most_bytes, room))
+            self._total += taken
+            self._waiting[lane] = waiting + taken
+            return taken
 
     def found(self, lane: Lane, size_bytes: int) -> None:
         """Count what waits already, even beyond the bound: a start refuses nothing."""

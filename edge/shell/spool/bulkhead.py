@@ -107,7 +107,10 @@ class Bulkhead:
         _settle(self._files, hull.room, self._found.cursor)
         _tell(lane, self._found, cursor)
         self.shelf: Final = Shelf(
-            self._found.segments, self._found.cursor, self._found.oldest_waiting_ms
+            self._found.segments,
+            self._found.cursor,
+            self._found.oldest_waiting_ms,
+            hull.bounds.fresh_bytes_max,
         )
         waiting = self.shelf.holdings()
         self._records_at_start: Final = waiting.records_waiting

@@ -28,17 +28,27 @@ class Commit:
         lane: Whose file is synced.
         records: In the order of acceptance.
         size_bytes: Of their frames.
+        spare_bytes: Of the budget, taken for records still to come.
         overdue_at_s: When its waiters are told that it takes too long; the loop's clock.
         outcome: ``None`` until one is known; ``OVERDUE`` may still become another.
     """
 
-    __slots__ = ("_waiters", "lane", "outcome", "overdue_at_s", "records", "size_bytes")
+    __slots__ = (
+        "_waiters",
+        "lane",
+        "outcome",
+        "overdue_at_s",
+        "records",
+        "size_bytes",
+        "spare_bytes",
+    )
 
     def __init__(self, lane: Lane, overdue_at_s: float) -> None:
         self.lane: Final = lane
         self.overdue_at_s: Final = overdue_at_s
         self.records: list[Record] = []
         self.size_bytes = 0
+        self.spare_bytes = 0
         self.outcome: Synced | None = None
         self._waiters: list[asyncio.Future[Synced]] = []
 

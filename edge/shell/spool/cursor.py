@@ -60,26 +60,61 @@ class Position:
     records: int = field(default=0, compare=False)
 
 
+class CursorFile:
+    """The cursor's file, for whoever stores many: it is read once.
+
+    A slot whose writing failed is never relied on, though it looks whole in the page cache: the
+    file is made anew, again and again until that works.
+
+    Args:
+        files: The lane's directory; nobody else writes its cursor.
+    """
+
+    def __init__(self, files: LaneFiles) -> None:
+        self._files: Final = files
+        self._path: Final = files.directory / _NAME
+        self._held: _Slot | None = None
+        self._is_doubtful = False
+
+    def store(self, at: Position) -> None:
+        """Return when *at* is what the next start finds.
+
+        Raises:
+            OSError: The next start may find this one or the one before.
+        """
+        if self._held is None:
+            content = _content(self._files)
+            self._held, self._is_doubtful = _newest(content), len(content) != _FILE_BYTES
+        held = self._held
+        generation = 0 if held is None else (held.generation + 1) % _GENERATIONS
+        if held is not None and not self._is_doubtful:
+            offset = next(slot for slot in _SLOTS if slot != held.offset)
+            if self._overwrite(offset, _encode(at, generation)):
+                self._held = _Slot(offset, generation, at)
+                return
+        self._is_doubtful = True
+        content = _encode(at, generation).ljust(_FILE_BYTES, b"\0")
+        publish(self._files.disk, self._path, content).close()
+        self._held, self._is_doubtful = _Slot(_SLOTS[0], generation, at), False
+
+    def _overwrite(self, offset: int, slot: bytes) -> bool:
+        """Write one slot; false when only a new file may help."""
+        try:
+            self._files.disk.overwrite(self._path, offset, slot)
+        except OSError as error:
+            if is_full(error):  # it copies on write; a new file would need even more room
+                raise
+            return False
+        return True
+
+
 def store(files: LaneFiles, at: Position) -> None:
-    """Return when *at* is what the next start finds.
+    """Store one cursor, as :meth:`CursorFile.store`.
 
     Raises:
         OSError: The next start may find this one or the one before.
     """
-    path = files.directory / _NAME
-    content = _content(files)
-    held = _newest(content)
-    if held is not None and len(content) == _FILE_BYTES:
-        offset = next(slot for slot in _SLOTS if slot != held.offset)
-        try:
-            files.disk.overwrite(path, offset, _encode(at, held.generation + 1))
-        except OSError as error:
-            if is_full(error):  # it copies on write; a new file would need even more room
-                raise
-        else:
-            return
-    generation = 0 if held is None else held.generation + 1
-    publish(files.disk, path, _encode(at, generation).ljust(_FILE_BYTES, b"\0")).close()
+    CursorFile(files).store(at)
 
 
 def settle(files: LaneFiles, at: Position) -> None:
@@ -133,7 +168,7 @@ def _newest(content: bytes) -> _Slot | None:
 
 
 def _encode(at: Position, generation: int) -> bytes:
-    numbers = (generation % _GENERATIONS, at.segment, at.offset, at.records)
+    numbers = (generation, at.segment, at.offset, at.records)
     body = _CURSOR.pack(_MARK, _VERSION, *numbers)
     return body + _CHECKSUM.pack(crc32(body))
 

@@ -130,11 +130,8 @@ def inspect(command: Command, root: Path) -> Iterator[Row]:
         ConfigError: There is no spool, or another version of the gateway wrote it.
         OSError: A directory, or a file in it, cannot be read now.
     """
-    workers = sorted(path for path in root.glob("*") if _lanes(path))
-    if not workers:
-        raise ConfigError("spool.path", f"there is no spool in {root}")
     disk = OsDisk()
-    for worker in workers:
+    for worker in _workers(root):
         if command == "verify" and read_identity(disk, worker / "id") is None:
             yield _fault(worker.name, None, "id lost: nothing accepted before is known again")
         for lane in _lanes(worker):
@@ -145,6 +142,26 @@ def inspect(command: Command, root: Path) -> Iterator[Row]:
             except UnknownVersion as error:
                 complaint = unknown_format(worker / lane, error.version)
                 raise ConfigError("spool.path", complaint) from error
+
+
+def lane_directories(root: Path) -> list[tuple[Lane, Path]]:
+    """Name the directories of every lane of every worker.
+
+    Args:
+        root: ``spool.path``.
+
+    Raises:
+        ConfigError: There is no spool.
+        OSError: A directory cannot be read now.
+    """
+    return [(lane, worker / lane) for worker in _workers(root) for lane in _lanes(worker)]
+
+
+def _workers(root: Path) -> list[Path]:
+    workers = sorted(path for path in root.glob("*") if _lanes(path))
+    if not workers:
+        raise ConfigError("spool.path", f"there is no spool in {root}")
+    return workers
 
 
 def _lanes(worker: Path) -> list[Lane]:

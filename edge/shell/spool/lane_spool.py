@@ -12,16 +12,19 @@ only cannot be read now (no descriptor, no permission) is an ``OSError``, and wa
 """
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import msgspec
 
-from edge.core.frame import FRAME_BYTES_MAX, MARK, Frame, Gap, scan
+from edge.core.frame import FRAME_BYTES_MAX, MARK, Frame, scan
 from edge.core.lane import Lane
+from edge.core.record import Record
 from edge.shell.spool.budget import Budget
-from edge.shell.spool.cursor import Position, store
+from edge.shell.spool.cursor import CursorFile, Position
 from edge.shell.spool.disk import is_full
+from edge.shell.spool.fresh import Written
 from edge.shell.spool.retention import Retention
 from edge.shell.spool.room import Room
 from edge.shell.spool.segment import LaneFiles
@@ -103,6 +106,7 @@ class LaneSpool:
         self.failed_cursors = 0
         self.quarantined = 0
         self._files: Final = files
+        self._cursor_file: Final = CursorFile(files)
         self._shelf: Final = shelf
         self._retention: Final = retention
         self._budget: Final = budget
@@ -130,22 +134,10 @@ class LaneSpool:
         stretch = self._shelf.find(at)
         if stretch is None:
             return Chunk([], at)
-        start = stretch.start
-        size = min(max(bytes_max, FRAME_BYTES_MAX), stretch.end - start.offset)
-        window = self._files.read(start.segment, start.offset, size)
-        self._gaps = [gap for gap in self._gaps if gap < start]
-        frames: list[Stored | Quarantined] = []
-        offset = start.offset
-        is_end = start.offset + size == stretch.end
-        for found in scan(window, stretch.header, is_end=is_end):
-            past = offset + found.length - start.offset
-            if frames and (len(frames) == records_max or past > bytes_max):
-                break
-            frames.append(
-                self._take(found, stretch, offset, window[past - found.length : past])
-            )
-            offset += found.length
-        return Chunk(frames, Position(start.segment, offset, start.records + len(frames)))
+        fresh = self._shelf.fresh.find(stretch.start, bytes_max)
+        if fresh:
+            return self._read_fresh(fresh, stretch, bytes_max, records_max)
+        return self._read_disk(stretch, bytes_max, records_max)
 
     def wait(self, at: Position, timeout_s: float) -> bool:
         """Wait until something is readable at *at*; false when nothing came, or closed.
@@ -190,22 +182,63 @@ class LaneSpool:
         """Tell what the lane holds. Any thread."""
         return self._shelf.holdings()
 
-    def _take(
-        self, found: Frame | Gap, stretch: Stretch, offset: int, raw: bytes
-    ) -> Stored | Quarantined:
-        segment = stretch.header.number
-        if isinstance(found, Gap):
-            self._gaps.append(Position(segment, offset))
-            return Quarantined(segment, offset, raw, _complaint(raw))
-        record, edgespool = found.record, stretch.header.edgespool
-        self._read_ms = record.accepted_ms
-        value = number(record.envelope, edgespool, found.edgeseq)
-        return Stored(edgespool, found.edgeseq, record.key, record.accepted_ms, value)
+    def _read_fresh(
+        self, fresh: Sequence[Written], stretch: Stretch, bytes_max: int, records_max: int
+    ) -> Chunk:
+        """Take from memory what the disk would give."""
+        start, edgespool = stretch.start, stretch.header.edgespool
+        frames: list[Stored | Quarantined] = []
+        end = start.offset
+        for written in fresh:
+            part = written.part(
+                start.offset,
+                start.offset + bytes_max,
+                records_least=0 if frames else 1,
+                records_max=records_max - len(frames),
+            )
+            numbers = enumerate(part.records, part.seq_first)
+            frames += [_number(record, edgespool, edgeseq) for edgeseq, record in numbers]
+            if part.records:
+                self._read_ms = part.records[-1].accepted_ms
+            end = part.end
+            if end < written.end:
+                break
+        return _chunk(frames, start, end)
+
+    def _read_disk(self, stretch: Stretch, bytes_max: int, records_max: int) -> Chunk:
+        """Read and verify.
+
+        Raises:
+            OSError: It cannot be read now.
+        """
+        start = stretch.start
+        read_bytes = min(max(bytes_max, FRAME_BYTES_MAX), stretch.end - start.offset)
+        window = self._files.read(start.segment, start.offset, read_bytes)
+        self._gaps = [gap for gap in self._gaps if gap < start]
+        frames: list[Stored | Quarantined] = []
+        at, edgespool = 0, stretch.header.edgespool
+        is_end = start.offset + read_bytes == stretch.end
+        for found in scan(window, stretch.header, is_end=is_end):
+            past = at + found.length
+            if frames and (len(frames) == records_max or past > bytes_max):
+                break
+            if isinstance(found, Frame):
+                self._read_ms = found.record.accepted_ms
+                frames.append(_number(found.record, edgespool, found.edgeseq))
+            else:
+                frames.append(self._quarantine(start, at, window[at:past]))
+            at = past
+        return _chunk(frames, start, start.offset + at)
+
+    def _quarantine(self, start: Position, at: int, raw: bytes) -> Quarantined:
+        place = Position(start.segment, start.offset + at)
+        self._gaps.append(place)
+        return Quarantined(place.segment, place.offset, raw, _complaint(raw))
 
     def _persist(self) -> None:
         after = self._acknowledged
         try:
-            store(self._files, after)
+            self._cursor_file.store(after)
         except OSError as error:
             self.failed_cursors += 1
             log.warning("cursor not written", extra={"lane": self.lane, "cause": str(error)})
@@ -216,6 +249,15 @@ class LaneSpool:
         self._budget.give_back(self.lane, released)
         self.quarantined += sum(gap < after for gap in self._gaps)
         self._gaps = [gap for gap in self._gaps if gap >= after]
+
+
+def _number(record: Record, edgespool: str, edgeseq: int) -> Stored:
+    value = number(record.envelope, edgespool, edgeseq)
+    return Stored(edgespool, edgeseq, record.key, record.accepted_ms, value)
+
+
+def _chunk(frames: list[Stored | Quarantined], start: Position, end: int) -> Chunk:
+    return Chunk(frames, Position(start.segment, end, start.records + len(frames)))
 
 
 def _complaint(raw: bytes) -> str:

@@ -42,6 +42,8 @@ class Bounds:
             4 MiB is what a slow disk (40 MB/s) writes in 100 ms; times two (one filling, one
             being written) times six lanes is all the memory that can wait.
         commit_records_max: As above: 4 MiB of the smallest records would be twice as many.
+        fresh_bytes_max: Of each lane, kept in memory for its forwarder: twice what comes in
+            while a batch is forwarded, at 20 MB/s and 100 ms. Python takes twice as much.
         headroom_bytes: Set aside on disk, given up when it is full: one recovery copy (8 MiB),
             and a block for each header and cursor that the outage may need.
     """
@@ -49,6 +51,7 @@ class Bounds:
     segment_bytes_max: int = 8 << 20
     commit_bytes_max: int = 4 << 20
     commit_records_max: int = 8192
+    fresh_bytes_max: int = 4 << 20
     headroom_bytes: int = 16 << 20
 
 

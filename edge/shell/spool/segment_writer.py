@@ -9,6 +9,7 @@ from uuid import UUID
 
 from edge.core.frame import Header, encode, seed
 from edge.core.record import Record
+from edge.shell.spool.fresh import Written
 from edge.shell.spool.recovery import Recovered
 from edge.shell.spool.segment import LaneFiles, Segment
 from edge.shell.spool.shelf import Shelf
@@ -85,6 +86,10 @@ class SegmentWriter:
         assert self._output is not None
         self._output.write(content)
         self._output.sync()
+        assert self._segment is not None
+        number, start = self._segment.number, self._segment.end
+        written = Written(number, start, start + len(content), self._seq_next, records)
+        self._shelf.fresh.add(written)
         self._seq_next += len(records)
         self._shelf.grow(
             len(content), len(records), records[0].accepted_ms, records[-1].accepted_ms

@@ -12,6 +12,7 @@ from typing import Final
 
 from edge.core.frame import HEADER_BYTES, Header
 from edge.shell.spool.cursor import Position
+from edge.shell.spool.fresh import Fresh
 from edge.shell.spool.segment import Segment
 
 
@@ -57,8 +58,10 @@ class Shelf:
         segments: As recovery found them; rising numbers.
         cursor: Everything before it is acknowledged, durably.
         oldest_waiting_ms: ``accepted_ms`` of the first record behind the cursor.
+        fresh_bytes_max: Of what is kept for the forwarder.
 
     Attributes:
+        fresh: What was synced last.
         newest_found_ms: The newest ``accepted_ms`` that recovery found, unix ms; ``None``
             without a record.
         bytes_held: Of all records, waiting or retained. A plain number, for it is read in every
@@ -67,8 +70,13 @@ class Shelf:
     """
 
     def __init__(
-        self, segments: Sequence[Segment], cursor: Position, oldest_waiting_ms: int | None
+        self,
+        segments: Sequence[Segment],
+        cursor: Position,
+        oldest_waiting_ms: int | None,
+        fresh_bytes_max: int = 0,
     ) -> None:
+        self.fresh = Fresh(fresh_bytes_max)
         self._segments = list(segments)
         self._cursor = cursor
         self._changed: Final = threading.Condition()

@@ -12,7 +12,7 @@ from hypothesis import given, strategies as st
 from msgspec import UNSET, Meta, UnsetType
 
 from edge.core.catalogue.forms import HMAC64_PATTERN, ID_PATTERN, Hmac64, Id, Text
-from edge.core.catalogue.strings import string_check
+from edge.core.catalogue.strings import strings_of
 from edge.core.event import Payload
 from edge.core.reject import Reason, Reject
 from edge.core.scan import holds_pii
@@ -67,7 +67,7 @@ LETTER: Final[Mapping[str, Any]] = {
     "copies": ["c1", "c2"],
     "pages": 2,
 }
-CHECK: Final = string_check(Letter)
+CHECK: Final = strings_of(Letter)
 
 
 def letter_of(texts: Mapping[str, object]) -> Letter:
@@ -87,8 +87,9 @@ def refusal(letter: Letter) -> tuple[Reason, str | None] | None:
     """Reason and pointer; ``None`` when the check accepts."""
     assert CHECK is not None
     try:
-        CHECK(letter)
+        CHECK.check(letter)
     except Reject as reject:
+        assert not CHECK.are_fine([letter_of({}), letter])
         return reject.reason, reject.pointer
     return None
 
@@ -116,6 +117,8 @@ FREE = [
 
 def test_a_clean_payload_is_accepted() -> None:
     assert refusal(letter_of({})) is None
+    assert CHECK is not None
+    assert CHECK.are_fine([letter_of({}), letter_of({"/data/note": "v1.2.3"}), letter_of({})])
 
 
 def test_what_may_be_missing_may_be_missing() -> None:
@@ -186,18 +189,18 @@ def test_two_strings_do_not_make_one_card() -> None:
 
 
 def test_a_string_whose_schema_says_more_but_no_pattern_is_free() -> None:
-    check = string_check(Remark)
-    assert check is not None
+    strings = strings_of(Remark)
+    assert strings is not None
 
-    check(Remark("fine"))
+    strings.check(Remark("fine"))
     with pytest.raises(Reject) as caught:
-        check(Remark("ada@example.com"))
+        strings.check(Remark("ada@example.com"))
 
     assert (caught.value.reason, caught.value.pointer) == (Reason.PII_LEAK, "/data/text")
 
 
 def test_a_payload_without_strings_has_no_check() -> None:
-    assert string_check(Nothing) is None
+    assert strings_of(Nothing) is None
 
 
 class Labelled(Payload, frozen=True):
@@ -236,7 +239,7 @@ def test_a_place_for_strings_that_nobody_thought_about_stops_the_import(
     payload: type[Payload],
 ) -> None:
     with pytest.raises(AssertionError):
-        string_check(payload)
+        strings_of(payload)
 
 
 def judged_alone(pointer: str, text: str) -> Reason | None:

@@ -70,3 +70,12 @@ def test_a_start_finds_more_than_fits_and_refuses_only_what_is_new() -> None:
     full.found(Lane.GAME, 5000)
 
     assert not is_taken(full, Lane.BET, 1)
+
+
+def test_as_much_is_taken_as_there_is_room_for_up_to_what_was_asked() -> None:
+    full = budget()
+
+    assert full.take(Lane.GAME, 100, 300) == 300
+    assert full.take(Lane.GAME, 100, 50) == 100
+    assert full.take(Lane.GAME, 100, 9_999) == 400
+    assert not is_taken(full, Lane.GAME, 1)

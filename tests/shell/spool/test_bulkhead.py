@@ -3,7 +3,8 @@
 import contextlib
 import errno
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import replace
 from itertools import pairwise
 from random import Random
 
@@ -26,7 +27,7 @@ from edge.shell.spool.lane_spool import Quarantined, Stored
 from edge.shell.spool.segment import LaneFiles
 from tests.fakes import FakeClock
 from tests.fakes_disk import Call, FakeDisk
-from tests.fakes_spool import LANE, ROOT, OneLane
+from tests.fakes_spool import LANE, ROOT, SMALL, OneLane
 
 
 def index_of(stored: Stored) -> int:
@@ -44,9 +45,10 @@ def indexes(frames: list[Stored | Quarantined]) -> list[int]:
 class Life(RuleBasedStateMachine):
     """A lane under random use and random misfortune, beside a ledger of what it promised."""
 
-    @initialize()
-    def begin(self) -> None:
-        """Open a new spool."""
+    @initialize(fresh_bytes_max=st.sampled_from([0, 500, 4000]))
+    def begin(self, fresh_bytes_max: int) -> None:
+        """Open a new spool, whose forwarder finds all, some or nothing in memory."""
+        self.bounds = replace(SMALL, fresh_bytes_max=fresh_bytes_max)
         self.disk = FakeDisk()
         self.clock = FakeClock()
         self.next_index = 0
@@ -63,7 +65,7 @@ class Life(RuleBasedStateMachine):
         self.pending = []
         self.held = [index for index in self.held if index not in self.uncertain]
         self.uncertain = []
-        lane = OneLane(self.disk, clock=self.clock)
+        lane = OneLane(self.disk, clock=self.clock, bounds=self.bounds)
         frames, _ = lane.read()
         self.readable = set(indexes(frames))
         self.torn = {frame for frame in frames if isinstance(frame, Quarantined)}
@@ -124,8 +126,11 @@ class Life(RuleBasedStateMachine):
     def forward(self, count: int) -> None:
         """Bring some records to the origin."""
         reader = self.lane.reader
+        with self.undisturbed():
+            on_disk, _ = self.lane.read(reader.cursor)
         chunk = reader.read(reader.cursor, bytes_max=1 << 16, records_max=count)
         self.check(chunk.frames)
+        assert chunk.frames == on_disk[: len(chunk.frames)]
         if not chunk.frames:
             return
         reader.acknowledge(chunk.after)
@@ -170,18 +175,24 @@ class Life(RuleBasedStateMachine):
         if durable == self.lane.reader.cursor:
             self.held = [index for index in self.held if index not in self.uncertain]
             self.uncertain = []
-        plan = self.disk.plan
-        self.disk.plan = lambda _index, _call: None
-        length = len(self.disk.calls)
-        frames, _ = self.lane.read(durable)
-        del self.disk.calls[length:]
-        self.disk.plan = plan
+        with self.undisturbed():
+            frames, _ = self.lane.read(durable)
         self.check(frames)
         found = indexes(frames)
         assert self.disk.misuses == []
         assert set(self.held) <= set(found) <= self.readable
         assert all(a < b for a, b in pairwise(found)), "order"
         assert len(frames) == self.lane.reader.holdings().records_waiting
+
+    @contextlib.contextmanager
+    def undisturbed(self) -> Generator[None]:
+        """Look at the disk without meeting, or using up, its faults."""
+        plan, length = self.disk.plan, len(self.disk.calls)
+        self.disk.plan = lambda _index, _call: None
+        with self.lane.without_memory():
+            yield
+        del self.disk.calls[length:]
+        self.disk.plan = plan
 
     def check(self, frames: list[Stored | Quarantined]) -> None:
         """No new damage, nothing that was not brought, no number given twice.

@@ -1,6 +1,7 @@
 """The cursor is read back as written, or not at all."""
 
 import errno
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 from zlib import crc32
@@ -9,9 +10,9 @@ import pytest
 from hypothesis import given, strategies as st
 
 from edge.core.frame import UnknownVersion
-from edge.shell.spool.cursor import Position, load, settle, store
+from edge.shell.spool.cursor import CursorFile, Position, load, settle, store
 from edge.shell.spool.segment import LaneFiles
-from tests.fakes_disk import FakeDisk, Node
+from tests.fakes_disk import Call, FakeDisk, Node
 
 LANE = Path("/spool/0/bet")
 U64 = st.integers(0, (1 << 64) - 1)
@@ -167,3 +168,39 @@ def slot(generation: int, offset: int) -> bytes:
     body = bytearray(stored(Position(1, offset))[:36])
     body[10:12] = (generation % 65536).to_bytes(2, "little")
     return bytes(body) + crc32(body).to_bytes(4, "little")
+
+
+FAULTS = {
+    "none": (),
+    "slot": ("overwrite",),
+    "slot and new file": ("overwrite", "create"),
+    "slot and new file's name": ("overwrite", "sync_directory"),
+}
+
+
+def failing_at(names: tuple[str, ...]) -> Callable[[int, Call], OSError | None]:
+    """Plan that none of these calls works."""
+    return lambda _, call: OSError(errno.EIO, "planned") if call.name in names else None
+
+
+@given(st.lists(st.sampled_from(sorted(FAULTS)), min_size=1, max_size=12), st.integers(0))
+def test_whatever_failed_a_crash_leaves_the_last_one_stored_or_a_later_one(
+    faults: list[str], seed: int
+) -> None:
+    disk = FakeDisk()
+    files = LaneFiles(disk, LANE)
+    settle(files, Position(1, 199))
+    cursor, possible = CursorFile(files), {Position(1, 199)}
+    for offset, fault in enumerate(faults, 200):
+        failing, at = FAULTS[fault], Position(1, offset)
+        disk.plan = failing_at(failing)
+        try:
+            cursor.store(at)
+        except OSError:
+            possible |= {at}
+        else:
+            possible = {at}
+
+    disk.plan = lambda _index, _call: None
+    disk.crash(Random(seed))  # noqa: S311  # a test replays by its seed
+    assert load(files) in possible

@@ -216,3 +216,13 @@ def test_a_shut_door_says_full_until_it_is_opened_and_keeps_its_own_reason() -> 
 
     door.intake.shut(is_shut=False)
     door.intake.append(record(0))
+
+
+def test_what_a_commit_did_not_need_of_the_budget_is_free_once_it_is_taken() -> None:
+    one = size(record(0))
+    door = Door(Bounds(), bytes_max=10 * one)
+    door.intake.append(record(0))
+
+    door.take()
+
+    assert door.budget.take(Lane.BET, 4 * one) == 4 * one, "half of all, less one"

@@ -1,0 +1,40 @@
+"""What the command line says, and how it ends: results to standard output, the rest to error.
+
+0 is done, 1 failed, 2 a wrong usage, 78 a wrong configuration.
+"""
+
+import sys
+from typing import Final
+
+from edge.shell.clock import SystemClock
+from edge.shell.journal import LINE_BYTES_MAX, configure, harmless
+
+DONE: Final = 0
+FAILED: Final = 1
+USAGE: Final = 2
+# Source: sysexits.h, EX_CONFIG.
+MISCONFIGURED: Final = 78
+
+
+def say(line: str) -> None:
+    """Give a result."""
+    sys.stdout.write(line + "\n")
+
+
+def tell(line: str) -> None:
+    """Say *line* on standard error: one line, whatever a path or a value in it holds."""
+    sys.stderr.write(f"edge: {harmless(line, LINE_BYTES_MAX)}\n")
+
+
+def fail(line: str, code: int) -> int:
+    """Say why it ends with *code*, and return that."""
+    tell(line)
+    return code
+
+
+def keep_journal() -> None:
+    """Log to standard error from now on, as JSON lines."""
+    # A stream of the journal's own: a write that hangs must not hold the lock of ``sys.stderr``,
+    # which the interpreter flushes when it ends.
+    stream = open(sys.stderr.fileno(), "w", encoding="utf-8", closefd=False)  # noqa: SIM115  # a descriptor, open until the end
+    configure(stream, SystemClock())

@@ -1,0 +1,61 @@
+"""A development issuer of the bench's own: one Ed25519 key, its key set, signed tokens."""
+
+import base64
+import json
+import time
+import uuid
+from typing import Final
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+ISSUER: Final = "https://id.bench.example"
+AUDIENCE: Final = "edge"
+KEY_ID: Final = "bench-1"
+# Longer than any run, the soak included; within the gateway's ``auth.lifetime_max_s``.
+LIFETIME_S: Final = 6 * 3600
+
+
+class Issuer:
+    """Signs what clients and services carry."""
+
+    def __init__(self) -> None:
+        self._private = Ed25519PrivateKey.generate()
+
+    def jwks(self) -> str:
+        """Write the key set.
+
+        Source: RFC 8037 §2 (OKP keys).
+        """
+        octets = self._private.public_key().public_bytes_raw()
+        x = base64.urlsafe_b64encode(octets).rstrip(b"=").decode()
+        key = {"kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig"}
+        return json.dumps({"keys": [key | {"kid": KEY_ID, "x": x}]})
+
+    def player(self, subject: str, session: str, brand: str, jurisdiction: str) -> str:
+        """Sign what a player's client carries."""
+        return self._sign(
+            sub=subject,
+            sid=session,
+            brand=brand,
+            jurisdiction=jurisdiction,
+            client_id="app",
+            scope="events:write",
+        )
+
+    def service(self, name: str) -> str:
+        """Sign what a backend service carries that states facts about bets."""
+        return self._sign(sub=name, client_id=name, scope="facts:bet")
+
+    def _sign(self, **claims: str) -> str:
+        now_s = time.time_ns() // 1_000_000_000
+        own: dict[str, object] = {
+            "iss": ISSUER,
+            "aud": AUDIENCE,
+            "iat": now_s,
+            "exp": now_s + LIFETIME_S,
+            "jti": str(uuid.uuid4()),
+        }
+        return jwt.encode(
+            own | claims, self._private, "EdDSA", headers={"kid": KEY_ID, "typ": "at+jwt"}
+        )

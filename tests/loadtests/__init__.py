@@ -1,0 +1,1 @@
+"""The load tools' parts, without a gateway."""

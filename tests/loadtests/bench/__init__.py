@@ -1,0 +1,1 @@
+"""Tests of ``loadtests.bench``, file by file."""

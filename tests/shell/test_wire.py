@@ -1,0 +1,179 @@
+"""An answer leaves in one write, and nothing about it differs from uvicorn's own."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final, cast
+
+import pytest
+import uvicorn
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from typing_extensions import override
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from edge.shell.wire import WireProtocol
+
+GET: Final = b"GET /v1/time?zone=%7A HTTP/1.1\r\nHost: x\r\n\r\n"
+HEAD: Final = b"HEAD / HTTP/1.1\r\nHost: x\r\n\r\n"
+OLD: Final = b"GET / HTTP/1.0\r\nHost: x\r\n\r\n"
+LAST: Final = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+LENGTH_2: Final = (b"content-length", b"2")
+
+
+class Wire(asyncio.Transport):
+    """A connection to nobody: keeps what is written, write by write."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.writes: list[bytes] = []
+        self.is_closed = False
+
+    @override
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.writes.append(bytes(data))
+
+    @override
+    def close(self) -> None:
+        self.is_closed = True
+
+    @override
+    def is_closing(self) -> bool:
+        return self.is_closed
+
+    @override
+    def pause_reading(self) -> None:
+        pass
+
+    @override
+    def resume_reading(self) -> None:
+        pass
+
+
+class Played:
+    """An application that sends the given messages, and keeps the scopes it was called with."""
+
+    def __init__(self, *messages: Message) -> None:
+        self.messages = messages
+        self.scopes: list[Scope] = []
+
+    async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
+        """Be called."""
+        self.scopes.append(scope)
+        for message in self.messages:
+            await asyncio.sleep(0)
+            await send(dict(message))
+
+
+def start(*headers: tuple[bytes, bytes], status: int = 202) -> Message:
+    return {"type": "http.response.start", "status": status, "headers": list(headers)}
+
+
+def body(content: bytes = b"{}", *, more: bool = False) -> Message:
+    return {"type": "http.response.body", "body": content, "more_body": more}
+
+
+def converse(
+    app: ASGIApp, *requests: bytes, protocol: type[HttpToolsProtocol] = WireProtocol
+) -> Wire:
+    """Have the requests answered, in one connection."""
+
+    async def play() -> Wire:
+        config = uvicorn.Config(app, http=protocol, ws="none", lifespan="off", log_config=None)
+        config.load()
+        state = ServerState()
+        state.default_headers = [(b"date", b"Sun, 22 Nov 2026 19:00:00 GMT")]
+        wire, connection = Wire(), protocol(config, state, {})
+        connection.connection_made(wire)
+        connection.data_received(b"".join(requests))
+        while state.tasks:
+            await asyncio.gather(*state.tasks)
+        connection.connection_lost(ConnectionResetError())
+        return wire
+
+    return asyncio.run(play())
+
+
+@pytest.mark.parametrize(
+    ("request_", "messages"),
+    [
+        pytest.param(GET, (start(LENGTH_2), body()), id="whole"),
+        pytest.param(GET, (start((b"content-length", b"0")), body(b"")), id="empty"),
+        pytest.param(GET, (start(), body()), id="no length: chunked"),
+        pytest.param(GET, (start(), body(b"{", more=True), body(b"}")), id="in two parts"),
+        pytest.param(GET, (start(LENGTH_2, (b"connection", b"close")), body()), id="the last"),
+        pytest.param(GET, (start(LENGTH_2, (b"connection", b"Close")), body()), id="The Last"),
+        pytest.param(LAST, (start(LENGTH_2), body()), id="the client's last"),
+        pytest.param(OLD, (start(LENGTH_2), body()), id="HTTP/1.0"),
+        pytest.param(HEAD, (start(LENGTH_2), body()), id="HEAD"),
+        pytest.param(GET, (start(LENGTH_2, (b"x-a", b"b\r\nc: d")), body()), id="forged line"),
+        pytest.param(GET, (start(LENGTH_2), body(b"{}{}")), id="longer than it says"),
+        pytest.param(GET, (), id="nothing"),
+        pytest.param(b"GET ? HTTP/1.1\r\nHost: x\r\n\r\n", (), id="no path"),
+        pytest.param(GET, (body(),), id="no head"),
+        pytest.param(GET, (start(LENGTH_2), body(), body()), id="a second body"),
+    ],
+)
+def test_what_leaves_is_what_uvicorn_would_have_sent(
+    request_: bytes, messages: Sequence[Message]
+) -> None:
+    ours = converse(Played(*messages), request_)
+    theirs = converse(Played(*messages), request_, protocol=HttpToolsProtocol)
+
+    assert b"".join(ours.writes).lower() == b"".join(theirs.writes).lower()
+    assert ours.is_closed == theirs.is_closed
+
+
+def test_a_whole_answer_is_one_write() -> None:
+    wire = converse(Played(start(LENGTH_2), body()), GET)
+
+    assert len(wire.writes) == 1
+
+
+def test_pipelined_requests_are_answered_in_order() -> None:
+    async def echo(scope: Scope, _receive: Receive, send: Send) -> None:
+        await send(start((b"content-length", b"2")))
+        await send(body(scope["path"].encode()))
+
+    paths = (b"/1", b"/2", b"/3")
+    wire = converse(echo, *(GET.replace(b"/v1/time?zone=%7A", path) for path in paths))
+
+    assert [answer[-2:] for answer in wire.writes] == list(paths)
+
+
+def test_an_application_is_told_what_uvicorn_would_tell_it() -> None:
+    ours, theirs = Played(start(LENGTH_2), body()), Played(start(LENGTH_2), body())
+    escaped = GET.replace(b"time", b"%74ime")
+
+    converse(ours, GET, escaped, OLD)
+    converse(theirs, GET, escaped, OLD, protocol=HttpToolsProtocol)
+
+    assert ours.scopes == theirs.scopes
+    assert [scope["path"] for scope in ours.scopes] == ["/v1/time", "/v1/time", "/"]
+
+
+def test_an_application_that_dies_behind_its_head_is_an_error_to_the_client() -> None:
+    wire = converse(Played(start(LENGTH_2)), GET)
+
+    assert wire.writes[0].startswith(b"HTTP/1.1 500 ")
+
+
+def test_a_client_that_left_is_sent_nothing() -> None:
+    async def leave(_scope: Scope, _receive: Receive, send: Send) -> None:
+        await send(start(LENGTH_2))
+        left.append(connections[0])
+        connections[0].connection_lost(ConnectionResetError())
+        await send(body())
+
+    connections: list[WireProtocol] = []
+    left: list[WireProtocol] = []
+
+    class Watched(WireProtocol):
+        @override
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            super().connection_made(cast("asyncio.Transport", transport))
+            connections.append(self)
+
+    wire = converse(leave, GET, protocol=Watched)
+
+    assert left
+    assert wire.writes == []
