@@ -3,6 +3,7 @@
 Everything here is decided before one byte of the body is asked for.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from http import HTTPStatus
@@ -20,6 +21,9 @@ BODY_BYTES_MAX: Final = 256 * 1024
 
 TOKEN_NAMES: Final = frozenset({"token", "access_token", "jwt", "bearer"})
 """Query parameters that would put a secret into every log on the way. Source: RFC 9700 §4.3.2."""
+
+# Parsing costs 4 µs, and clients send ``k`` with every request. An escape may hide any letter.
+_PERHAPS_TOKEN: Final = re.compile(b"(?i)%|" + "|".join(sorted(TOKEN_NAMES)).encode()).search
 
 MEDIA_TYPES_KEPT: Final = 64
 """Parsed Content-Type values remembered; real clients use three."""
@@ -67,7 +71,7 @@ def refuse_token_in_query(query: bytes) -> None:
 
     Source: threats.md row 68.
     """
-    if not query:
+    if _PERHAPS_TOKEN(query) is None:
         return
     names = {
         name.lower() for name, _ in parse_qsl(query.decode("latin-1"), keep_blank_values=True)

@@ -55,7 +55,7 @@ class Plan:
 # minutes in which a shared machine changes its speed. The tables' default bound, fifty times
 # these entries, would take longer to fill than all the rounds; ``loadtests.stages`` has it.
 FULL: Final = Plan(
-    21, {"single": 1_500, "mixed": 1_000, "batch": 80}, 5, 1.5, 20_000, 200, 2_000
+    15, {"single": 4_000, "mixed": 3_000, "batch": 200}, 5, 1.5, 20_000, 200, 2_000
 )
 QUICK: Final = Plan(7, {"single": 1_000, "mixed": 600, "batch": 50}, 1, 1.0, 4_000, 200, 500)
 

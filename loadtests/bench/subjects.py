@@ -26,7 +26,7 @@ STOP_TIMEOUT_S: Final = 15.0  # above ``node.drain_s`` below
 DRAIN_S: Final = 5
 # All that was accepted must be at the origin by then, whatever it is.
 FORWARDED_TIMEOUT_S: Final = 60.0
-FORWARDED_POLL_S: Final = 0.05  # each look costs the gateway some ms
+FORWARDED_POLL_S: Final = 0.1  # each look costs the gateway 2 ms
 SCRAPE_INTERVAL_S: Final = 1.0  # oftener than any Prometheus
 ASK_TIMEOUT_S: Final = 5.0
 
