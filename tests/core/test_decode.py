@@ -204,8 +204,10 @@ def test_an_event_is_measured_without_the_space_around_it(
 
 
 def test_a_batch_has_a_greatest_length() -> None:
-    assert len(decode(batch(*[GOOD] * BATCH_EVENTS_MAX), Shape.ARRAY)) == BATCH_EVENTS_MAX
-    for each in (GOOD, b"1"):
+    # Without blanks, so that nothing but its length keeps a batch from being read together.
+    compact = json.dumps(example(SPIN), separators=(",", ":")).encode()
+    assert len(decode(batch(*[compact] * BATCH_EVENTS_MAX), Shape.ARRAY)) == BATCH_EVENTS_MAX
+    for each in (compact, GOOD, b"1"):
         assert refusal(batch(*[each] * (BATCH_EVENTS_MAX + 1))) is Reason.BATCH_TOO_LARGE
 
 

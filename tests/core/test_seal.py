@@ -97,6 +97,20 @@ def test_a_lanes_edgetime_never_runs_backwards_and_other_lanes_do_not_care() -> 
     assert sealed == [1_785_528_001_234, 1_785_528_001_234, 1_785_527_996_234]
 
 
+def test_lanes_that_saw_different_times_keep_their_own() -> None:
+    sealer = Sealer("n", "r")
+    later = Instant(unix_ns=NOW.unix_ns + 5_000_000_000, steady_ns=0)
+    spin, fact = event("game.spin.requested"), event("bet.round.staked")
+
+    sealed = [
+        sealer.seal(each, PRINCIPAL, FOOTPRINT, [], now)
+        for each, now in ((spin, later), (fact, NOW), (spin, NOW), (fact, NOW))
+    ]
+
+    times = [msgspec.json.decode(record.envelope)["edgetime"][17:19] for record in sealed]
+    assert times == ["06", "01", "06", "01"]
+
+
 def test_edgetime_does_not_run_backwards_across_a_restart_either() -> None:
     newest_ms = NOW.unix_ns // 1_000_000 + 60_000
     sealer = Sealer("n", "r", {Lane.BET: newest_ms})

@@ -16,6 +16,7 @@ from edge.shell.wire import WireProtocol
 GET: Final = b"GET /v1/time?zone=%7A HTTP/1.1\r\nHost: x\r\n\r\n"
 HEAD: Final = b"HEAD / HTTP/1.1\r\nHost: x\r\n\r\n"
 OLD: Final = b"GET / HTTP/1.0\r\nHost: x\r\n\r\n"
+KEPT: Final = b"GET / HTTP/1.0\r\nHost: x\r\nConnection: keep-alive\r\n\r\n"
 LAST: Final = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 LENGTH_2: Final = (b"content-length", b"2")
 
@@ -104,6 +105,7 @@ def converse(
         pytest.param(GET, (start(LENGTH_2, (b"connection", b"Close")), body()), id="The Last"),
         pytest.param(LAST, (start(LENGTH_2), body()), id="the client's last"),
         pytest.param(OLD, (start(LENGTH_2), body()), id="HTTP/1.0"),
+        pytest.param(KEPT, (start(LENGTH_2), body()), id="HTTP/1.0 that would be kept"),
         pytest.param(HEAD, (start(LENGTH_2), body()), id="HEAD"),
         pytest.param(GET, (start(LENGTH_2, (b"x-a", b"b\r\nc: d")), body()), id="forged line"),
         pytest.param(GET, (start(LENGTH_2), body(b"{}{}")), id="longer than it says"),
@@ -177,3 +179,45 @@ def test_a_client_that_left_is_sent_nothing() -> None:
 
     assert left
     assert wire.writes == []
+
+
+def test_a_client_that_does_not_read_is_waited_for() -> None:
+    async def answer(_scope: Scope, _receive: Receive, send: Send) -> None:
+        connections[0].pause_writing()
+        asyncio.get_running_loop().call_soon(connections[0].resume_writing)
+        await send(start(LENGTH_2))
+        await send(body())
+        order.append("sent")
+
+    class Watched(WireProtocol):
+        @override
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            super().connection_made(cast("asyncio.Transport", transport))
+            connections.append(self)
+
+        @override
+        def resume_writing(self) -> None:
+            order.append("reads again")
+            super().resume_writing()
+
+    connections: list[WireProtocol] = []
+    order: list[str] = []
+
+    wire = converse(answer, GET, protocol=Watched)
+
+    assert order[:2] == ["reads again", "sent"]
+    assert b"".join(wire.writes).endswith(b"\r\n\r\n{}")
+
+
+def test_an_answer_before_its_body_was_asked_for_is_followed_by_nothing() -> None:
+    async def hasty(_scope: Scope, receive: Receive, send: Send) -> None:
+        await send(start(LENGTH_2))
+        await send(body())
+        await receive()
+
+    expecting = (
+        b"POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n"
+    )
+    wire = converse(hasty, expecting)
+
+    assert len(wire.writes) == 1

@@ -89,11 +89,12 @@ class SegmentWriter:
         assert self._segment is not None
         number, start = self._segment.number, self._segment.end
         written = Written(number, start, start + len(content), self._seq_next, records)
-        self._shelf.fresh.add(written)
         self._seq_next += len(records)
         self._shelf.grow(
             len(content), len(records), records[0].accepted_ms, records[-1].accepted_ms
         )
+        # Last: what can be read must be what the shelf counts, or it is counted for ever.
+        self._shelf.fresh.add(written)
 
     def follow(self, now_ms: int, size_bytes: int = 0) -> None:
         """Begin the next segment if this one is old, or has no room for *size_bytes*.

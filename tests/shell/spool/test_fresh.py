@@ -112,3 +112,28 @@ def test_a_forwarder_that_keeps_up_does_not_touch_the_disk(*, keeps_up: bool) ->
     assert [hasattr(frame, "edgeseq") for frame in chunk.frames] == (
         [True, True] if keeps_up else [False]
     )
+
+
+def test_what_is_acknowledged_the_moment_it_can_be_read_waits_no_more() -> None:
+    """The forwarder may come between any two steps of the writer."""
+    lane = OneLane(bounds=replace(SMALL, fresh_bytes_max=1 << 20))
+    reader = lane.reader
+    fresh = lane.bulkhead.shelf.fresh
+    add = fresh.add
+
+    def forward() -> None:
+        chunk = reader.read(reader.cursor, bytes_max=1 << 16, records_max=9)
+        reader.acknowledge(chunk.after)
+
+    def add_between(written: Written) -> None:
+        forward()
+        add(written)
+        forward()
+
+    fresh.add = add_between  # type: ignore[method-assign]  # the only place to come between
+    for index in range(3):
+        assert lane.commit(index)
+
+    assert reader.holdings().records_waiting == 0
+    assert reader.holdings().bytes_waiting == 0
+    assert not reader.wait(reader.cursor, 0)
