@@ -159,7 +159,7 @@ def _verdict(
         return _admit_event(arrival, principal, house, tab, now)
     except Reject as reject:
         lane, event_id = arrival.spec.lane, arrival.wire.id
-        return Verdict(_REFUSED, lane, event_id, None, reject, arrival.wire)
+        return Verdict(_REFUSED, lane, event_id, None, reject.alone(), arrival.wire)
 
 
 def _admit_event(

@@ -248,7 +248,7 @@ def _check_size(size_bytes: int, lane: Lane | None) -> None:
 
 def _unread(reject: Reject, id_: object, type_: object, evidence: WireEvent | bytes) -> Unread:
     valid_id = id_ if isinstance(id_, str) and is_id(id_) else None
-    return Unread(reject, valid_id, _lane_of(type_), evidence)
+    return Unread(reject.alone(), valid_id, _lane_of(type_), evidence)
 
 
 def _lane_of(type_: object) -> Lane | None:

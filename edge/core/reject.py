@@ -5,6 +5,7 @@ or a neighbour's. Anything else that escapes a stage is a bug.
 """
 
 import enum
+from typing import Self
 
 from typing_extensions import override
 
@@ -80,6 +81,14 @@ class Reject(Exception):  # noqa: N818  # a verdict, not an error
         self.detail = detail
         self.pointer = pointer
         self.retry_after_ns = retry_after_ns
+
+    def alone(self) -> Self:
+        """Forget where it was raised, and why: one that is kept would keep all those frames.
+
+        A frame holds its caller's, and that one the verdict that holds this: 2.4 KB for ever.
+        """
+        self.__cause__ = self.__context__ = None
+        return self.with_traceback(None)
 
     @override
     def __str__(self) -> str:

@@ -35,7 +35,7 @@ _DUPLICATE: Final = Outcome.DUPLICATE
 _REFUSED: Final = Outcome.REFUSED
 
 
-class Verdict(msgspec.Struct, frozen=True, gc=False):
+class Verdict(msgspec.Struct, frozen=True):
     """What was decided of one event when its request was read.
 
     Attributes:

@@ -1,7 +1,9 @@
 """The stages run in the order that protects us, and one bad event costs nobody else anything."""
 
+import gc
 import itertools
 import uuid
+import weakref
 from typing import Any, Final
 
 import msgspec
@@ -388,3 +390,29 @@ def test_a_bug_behind_a_second_door_tells_what_stands_before_it() -> None:
         admit_events(arrivals, principal, inside, NOW)
 
     assert told(bug.value.verdicts) == ["accepted"]
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        pytest.param({"type": "nope"}, id="unknown"),
+        pytest.param(spin(time="yesterday"), id="unreadable"),
+        pytest.param(spin(seq="1"), id="of a wrong type"),
+        pytest.param(stake(), id="not a player's to say"),
+        pytest.param(spin(time="2026-02-14T19:00:00Z"), id="too old"),
+    ],
+)
+def test_what_was_refused_is_let_go_of_with_its_verdict(event: dict[str, object]) -> None:
+    """A traceback keeps frames, the last of which keeps the verdict: for ever, and unseen."""
+    gc.collect()
+    gc.disable()
+    try:
+        inside = house(FakeSpool())
+        request = RawRequest(bearer(player_token()), Shape.EITHER, msgspec.json.encode([event]))
+        [verdict] = admit(request, inside, NOW)
+        assert verdict.reject is not None
+        kept = weakref.ref(verdict.reject)
+        del verdict
+        assert kept() is None
+    finally:
+        gc.enable()
