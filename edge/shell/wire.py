@@ -8,11 +8,13 @@ limit, its sub-applications and its upgrade to WebSocket are left out: nothing h
 """
 
 import asyncio
+from collections.abc import Sized
 from typing import TYPE_CHECKING, Final, cast
 from urllib.parse import unquote
 
 from httptools import parse_url
 from typing_extensions import override
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import (
     STATUS_LINE,
     HttpToolsProtocol,
@@ -25,8 +27,34 @@ if TYPE_CHECKING:
 _CLOSE: Final = (b"connection", b"close")
 
 
+class ReadingInTurn(FlowControl):
+    """Reads on only when no request waits for its turn: one read can bring thousands.
+
+    Args:
+        transport: The connection's.
+        pipeline: What was read ahead.
+    """
+
+    def __init__(self, transport: asyncio.Transport, pipeline: Sized) -> None:
+        super().__init__(transport)
+        self._pipeline = pipeline
+
+    @override
+    def resume_reading(self) -> None:
+        """Go on, unless something still waits."""
+        if not self._pipeline:
+            super().resume_reading()
+
+
 class WireProtocol(HttpToolsProtocol):
     """One connection; differs from uvicorn's in what answers its requests."""
+
+    @override
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin to read."""
+        stream = cast("asyncio.Transport", transport)
+        super().connection_made(stream)
+        self.flow = ReadingInTurn(stream, self.pipeline)
 
     @override
     def on_headers_complete(self) -> None:
@@ -104,7 +132,8 @@ class WholeAnswer(RequestResponseCycle):
     def _answer(self, answer: bytes) -> None:
         self.response_started = self.response_complete = True
         self.waiting_for_100_continue = False
-        self.transport.write(answer)
+        if not self.transport.is_closing():  # of a request behind this one that was no HTTP
+            self.transport.write(answer)
         self.message_event.set()
         if not self.keep_alive:
             self.transport.close()

@@ -28,9 +28,11 @@ class Wire(asyncio.Transport):
         super().__init__()
         self.writes: list[bytes] = []
         self.is_closed = False
+        self.is_paused = False
 
     @override
     def write(self, data: bytes | bytearray | memoryview) -> None:
+        assert not self.is_closed
         self.writes.append(bytes(data))
 
     @override
@@ -43,11 +45,11 @@ class Wire(asyncio.Transport):
 
     @override
     def pause_reading(self) -> None:
-        pass
+        self.is_paused = True
 
     @override
     def resume_reading(self) -> None:
-        pass
+        self.is_paused = False
 
 
 class Played:
@@ -92,6 +94,18 @@ def converse(
         return wire
 
     return asyncio.run(play())
+
+
+def kept(connections: list[WireProtocol]) -> type[WireProtocol]:
+    """A protocol whose connections an application can get hold of."""
+
+    class Kept(WireProtocol):
+        @override
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            super().connection_made(transport)
+            connections.append(self)
+
+    return Kept
 
 
 @pytest.mark.parametrize(
@@ -169,13 +183,7 @@ def test_a_client_that_left_is_sent_nothing() -> None:
     connections: list[WireProtocol] = []
     left: list[WireProtocol] = []
 
-    class Watched(WireProtocol):
-        @override
-        def connection_made(self, transport: asyncio.BaseTransport) -> None:
-            super().connection_made(cast("asyncio.Transport", transport))
-            connections.append(self)
-
-    wire = converse(leave, GET, protocol=Watched)
+    wire = converse(leave, GET, protocol=kept(connections))
 
     assert left
     assert wire.writes == []
@@ -184,26 +192,19 @@ def test_a_client_that_left_is_sent_nothing() -> None:
 def test_a_client_that_does_not_read_is_waited_for() -> None:
     async def answer(_scope: Scope, _receive: Receive, send: Send) -> None:
         connections[0].pause_writing()
-        asyncio.get_running_loop().call_soon(connections[0].resume_writing)
+        asyncio.get_running_loop().call_soon(read_again)
         await send(start(LENGTH_2))
         await send(body())
         order.append("sent")
 
-    class Watched(WireProtocol):
-        @override
-        def connection_made(self, transport: asyncio.BaseTransport) -> None:
-            super().connection_made(cast("asyncio.Transport", transport))
-            connections.append(self)
-
-        @override
-        def resume_writing(self) -> None:
-            order.append("reads again")
-            super().resume_writing()
+    def read_again() -> None:
+        order.append("reads again")
+        connections[0].resume_writing()
 
     connections: list[WireProtocol] = []
     order: list[str] = []
 
-    wire = converse(answer, GET, protocol=Watched)
+    wire = converse(answer, GET, protocol=kept(connections))
 
     assert order[:2] == ["reads again", "sent"]
     assert b"".join(wire.writes).endswith(b"\r\n\r\n{}")
@@ -221,3 +222,27 @@ def test_an_answer_before_its_body_was_asked_for_is_followed_by_nothing() -> Non
     wire = converse(hasty, expecting)
 
     assert len(wire.writes) == 1
+
+
+def test_nothing_more_is_read_while_a_request_waits_for_its_turn() -> None:
+    async def watch(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await asyncio.sleep(0)
+        wire = cast("Wire", connections[0].transport)
+        paused.append(wire.is_paused)
+        await send(start(LENGTH_2))
+        await send(body(scope["path"].encode()[:2]))
+
+    connections: list[WireProtocol] = []
+    paused: list[bool] = []
+
+    converse(watch, GET, GET, GET, protocol=kept(connections))
+
+    assert paused == [True, True, False]
+
+
+def test_an_answer_is_not_written_to_a_connection_that_was_given_up() -> None:
+    wire = converse(Played(start(LENGTH_2), body()), GET, GET, b"GARBAGE\r\n\r\n")
+
+    assert len(wire.writes) == 1
+    assert wire.writes[0].startswith(b"HTTP/1.1 400 ")
