@@ -37,6 +37,8 @@ FIXED: Final = {
     "message.timeout.ms": _ORDER,
     "delivery.timeout.ms": _ORDER,
     "transactional.id": _ORDER,
+    "partitioner": "a key stays in its partition only by one rule, as Java clients have it",
+    "test.mock.num.brokers": "brokers that do not exist keep nothing",
     "delivery.report.only.error": _OURS,
     "on_delivery": _OURS,
     "error_cb": _OURS,
@@ -48,7 +50,6 @@ FIXED: Final = {
 
 _PRODUCER: Final[Configuration] = {
     "compression.type": "zstd",
-    "partitioner": "murmur2_random",  # as Java clients and Flink place keys
     "topic.metadata.propagation.max.ms": 1000,  # a missing topic is told after this; 30 s else
     # A broker that refuses a login is asked again: not 20 times a second, by every topic.
     "reconnect.backoff.ms": 1000,
@@ -57,6 +58,7 @@ _PRODUCER: Final[Configuration] = {
     "queue.buffering.max.kbytes": 65_536,
 }
 _PRODUCER_FIXED: Final[Configuration] = {
+    "partitioner": "murmur2_random",  # as Java clients and Flink place keys
     "enable.idempotence": True,
     "enable.gapless.guarantee": True,
     "acks": "all",

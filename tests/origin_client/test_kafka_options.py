@@ -119,9 +119,9 @@ def test_any_other_option_reaches_the_clients() -> None:
 
 
 def test_the_order_of_records_is_what_it_must_be_whatever_is_set() -> None:
-    given = KafkaOptions(URL, {"partitioner": "consistent"}).producer()
+    given = KafkaOptions(URL, {"linger.ms": 7}).producer()
 
-    assert given["partitioner"] == "consistent"
+    assert given["partitioner"] == "murmur2_random"
     assert (given["acks"], given["message.timeout.ms"]) == ("all", 0)
     assert given["enable.idempotence"]
     assert given["enable.gapless.guarantee"]
