@@ -5,8 +5,8 @@ import gc
 import logging
 import random
 import threading
-import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -41,6 +41,7 @@ from edge.shell.listen import listen
 from edge.shell.meters import Meters
 from edge.shell.metrics import Figures
 from edge.shell.origin import open_origin
+from edge.shell.patience import Patience
 from edge.shell.readiness import Probes
 from edge.shell.redrive import Redrive, Report
 from edge.shell.refusals import Refusals
@@ -49,7 +50,7 @@ from edge.shell.spool.disk import OsDisk
 from edge.shell.spool.inspect import lane_directories
 from edge.shell.spool.process import Spool
 from origin_client.notice import DEAD_TOPIC, REFUSED_TOPIC
-from origin_client.origin import Origin
+from origin_client.origin import Origin, OriginUnavailable, Watchful
 
 log: Final = logging.getLogger("edge.app")
 
@@ -77,6 +78,8 @@ def serve(config: Config) -> int:
         listen("admin", config.admin.host, config.admin.port) as private,
     ):
         gateway = build(config, clock)
+        if isinstance(gateway.origin, Watchful):
+            gateway.origin.watch([lane.topic for lane in Lane])
         _settle_garbage()
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(gateway.live(public, private))
@@ -184,23 +187,25 @@ def drain_spool(config: Config, stop: threading.Event, timeout_s: float | None) 
         SpoolLocked: Another process has the spool.
     """
     clock = SystemClock()
-    spool = Spool.open(config.spool, clock=clock)
-    try:
-        out = way_out(config, spool, open_origin(config.origin), clock)
+    with (
+        closing(Spool.open(config.spool, clock=clock)) as spool,
+        closing(open_origin(config.origin)) as origin,
+    ):
+        out = way_out(config, spool, origin, clock)
         drain = Drain(spool, out.forwarders, out.dead_letters, [out.copies], clock)
-        drained = drain.run(stop, timeout_s)
-        out.origin.close()
-    finally:
-        spool.close()
-    return drained
+        return drain.run(stop, timeout_s)
 
 
-def redrive(config: Config, lanes: Collection[Lane]) -> Iterator[tuple[Lane, Report]]:
+def redrive(
+    config: Config, lanes: Collection[Lane], stop: threading.Event, timeout_s: float
+) -> Iterator[tuple[Lane, Report]]:
     """Send dead letters again, lane by lane; tell what became of them. Blocking.
 
     Args:
         config: Of spool and origin.
         lanes: Only these.
+        stop: Set from outside: end now.
+        timeout_s: How long an origin that does not answer is waited for.
 
     Raises:
         ConfigError: There is no spool, or no such origin.
@@ -210,13 +215,14 @@ def redrive(config: Config, lanes: Collection[Lane]) -> Iterator[tuple[Lane, Rep
     """
     directories = lane_directories(Path(config.spool.path))
     origin = open_origin(config.origin)
-    try:
+    with Patience(origin, SystemClock(), stop, timeout_s) as patience:
         for lane, directory in directories:
             if lane in lanes:
                 letters = directory / DEAD_DIRECTORY
-                yield lane, Redrive(lane, letters, origin, OsDisk(), time.sleep).run()
-    finally:
-        origin.close()
+                try:
+                    yield lane, Redrive(lane, letters, origin, OsDisk(), patience).run()
+                except OriginUnavailable as error:
+                    raise OriginUnavailable(patience.cause or str(error)) from error
 
 
 def way_out(config: Config, spool: Spool, origin: Origin, clock: Clock) -> WayOut:

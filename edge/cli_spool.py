@@ -21,6 +21,8 @@ from edge.core.lane import Lane
 
 Environ = Mapping[str, str]
 
+TIMEOUT_S: Final = 30.0  # a broker's restart is over by then
+
 _CONFIG: Final[dict[str, Any]] = {
     "type": Path,
     "metavar": "FILE",
@@ -64,6 +66,13 @@ def add_spool(parser: argparse.ArgumentParser) -> None:
     redrive.add_argument("--json", action="store_true", help="one JSON object per lane")
     for command in (drain, redrive):
         command.add_argument("--to", metavar="URL", help="instead of origin.url")
+    redrive.add_argument(
+        "--timeout-s",
+        type=float,
+        metavar="S",
+        default=TIMEOUT_S,
+        help=f"stop when the origin has not answered for so long (default {TIMEOUT_S:g})",
+    )
 
 
 def _inspect(arguments: argparse.Namespace, environ: Environ) -> int:
@@ -123,15 +132,8 @@ def _drain(arguments: argparse.Namespace, environ: Environ) -> int:
     from edge.shell.spool.claim import SpoolLocked
 
     keep_journal()
-    stop = threading.Event()
-
-    def end(_number: int, _frame: FrameType | None) -> None:
-        stop.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, end)
     try:
-        drained = drain_spool(config, stop, arguments.timeout_s)
+        drained = drain_spool(config, _stop_signal(), arguments.timeout_s)
     except SpoolLocked as error:
         return fail(str(error), FAILED)
     if drained.dead:
@@ -154,7 +156,7 @@ def _redrive(arguments: argparse.Namespace, environ: Environ) -> int:
     lanes = [Lane(arguments.lane)] if arguments.lane else list(Lane)
     is_clean = True
     try:
-        for lane, report in redrive(config, lanes):
+        for lane, report in redrive(config, lanes, _stop_signal(), arguments.timeout_s):
             counts: dict[str, int] = msgspec.to_builtins(report)
             is_clean = is_clean and not report.refused and not report.damaged
             if arguments.json:
@@ -170,6 +172,18 @@ def _redrive(arguments: argparse.Namespace, environ: Environ) -> int:
     except OSError as error:
         return fail(f"cannot redrive: {error}", FAILED)
     return DONE if is_clean else FAILED
+
+
+def _stop_signal() -> threading.Event:
+    """Return what SIGTERM and SIGINT set from now on."""
+    stop = threading.Event()
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, end)
+    return stop
 
 
 def _path(arguments: argparse.Namespace, environ: Environ) -> Path:

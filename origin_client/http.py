@@ -22,6 +22,7 @@ from typing import Final
 from urllib.parse import quote
 
 from origin_client import http_answer, http_batch
+from origin_client.ailments import Ailments
 from origin_client.http_line import Line
 from origin_client.http_settings import (
     Address,
@@ -47,7 +48,7 @@ class HttpOrigin:
     def __init__(self, address: Address, options: HttpOptions) -> None:
         self._address = address
         self._options = options
-        self._ailments: dict[str, str] = {}  # by topic, and changed under its lock
+        self._ailments = Ailments()
         self._guard = threading.Lock()  # over what follows
         self._topics: dict[str, _Topic] = {}
         self._closed = threading.Event()
@@ -67,18 +68,13 @@ class HttpOrigin:
                     records, bytes_max=self._options.batch_bytes_max, post=destination.post
                 )
             except OriginUnavailable as error:
-                self._ailments[topic] = f"{topic}: {error}"
-                raise OriginUnavailable(self._ailments[topic]) from error
-            self._ailments.pop(topic, None)
+                raise OriginUnavailable(self._ailments.put(topic, error)) from error
+            self._ailments.clear(topic)
         return refusals
 
     def health(self, topic: str | None = None) -> str | None:
         """Name the last failure of *topic*, or of any, that has not worked since."""
-        if self._closed.is_set():
-            return "closed"
-        if topic is not None:
-            return self._ailments.get(topic)
-        return next(iter(self._ailments.copy().values()), None)
+        return "closed" if self._closed.is_set() else self._ailments.of(topic)
 
     def survey(self, topics: Sequence[str], timeout_s: float) -> list[str]:
         """Say what the receiver has against *topics*, by sending each of them an empty batch.

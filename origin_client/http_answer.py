@@ -15,6 +15,7 @@ every record there is, one by one. 207 says that some of the records were taken,
 is not agreed: counting that as taken would lose the others.
 """
 
+import re
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Final
@@ -123,6 +124,14 @@ def _harmless(body: bytes, secret: str | None) -> str:
     """Return one line of *body* that a terminal and a log can bear."""
     text = body.decode("utf-8", "replace")
     if secret:
-        text = text.replace(secret, "<secret>")
+        text = re.sub("".join(map(_escaped, secret)), "<secret>", text)
     printable = "".join(each if each.isprintable() else " " for each in text)
     return " ".join(printable.split())[:EXCERPT_CHARS_MAX]
+
+
+def _escaped(character: str) -> str:
+    """Make a pattern of *character*, as it is or as JSON and URLs may write it."""
+    if character.isalnum():
+        return character
+    code = f"{ord(character):02x}"
+    return rf"(?:\\*{re.escape(character)}|\\+u00(?i:{code})|%(?i:{code}))"

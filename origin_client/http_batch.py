@@ -14,22 +14,13 @@ order, each record once, and ``b`` bad records among ``n`` cost ``2·b·log2(n)`
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final, TypeAlias
 
-import msgspec
-
+from origin_client.json_object import is_json_object
 from origin_client.origin import Outgoing, Refusal
 
 FRAME_BYTES: Final = len(b",")  # between two events, and before the first: then it is a bracket
 
 Post: TypeAlias = Callable[[bytes], str | None]
 """Sends one body; returns ``None`` when all of it is durable, or why none of it ever will be."""
-
-
-class _Object(msgspec.Struct):
-    """Any JSON object: without fields, so that its members are checked and skipped."""
-
-
-# Whether bytes are one JSON object costs 0.8 µs this way, 4 µs when values are made of it.
-_OBJECT: Final = msgspec.json.Decoder(_Object)
 
 
 def deliver(records: Sequence[Outgoing], *, bytes_max: int, post: Post) -> list[Refusal]:
@@ -44,7 +35,7 @@ def deliver(records: Sequence[Outgoing], *, bytes_max: int, post: Post) -> list[
     Returns:
         By index, ascending.
     """
-    sound = [index for index, record in enumerate(records) if _is_object(record.value)]
+    sound = [index for index, record in enumerate(records) if is_json_object(record.value)]
     reasons = dict.fromkeys(
         set(range(len(records))).difference(sound), "the value is not one JSON object"
     )
@@ -77,11 +68,3 @@ def _batches(
         body_bytes += record_bytes
     if batch:
         yield batch
-
-
-def _is_object(value: bytes) -> bool:
-    try:
-        _OBJECT.decode(value)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return False
-    return True

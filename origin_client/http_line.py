@@ -11,6 +11,10 @@ waits for a socket is reached through that socket alone. So the descriptor of ea
 twice, before it connects, and shutting the second one down ends whatever the first one waits
 for: connecting, TLS, sending or receiving. The deadline and ``close`` both do just that.
 Only a name server that hangs is waited out: nothing can be shut down yet.
+
+A 2xx is believed only after the whole request was written, and when it is whole itself: a broken
+pipe does not keep urllib3 from reading what was answered to half a batch. Other answers count
+all the same, such as a 413 from whoever does not read to the end.
 """
 
 import contextlib
@@ -18,6 +22,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Generator, Mapping
+from http.client import HTTPException, IncompleteRead
 from typing import Any, Final
 
 from typing_extensions import override
@@ -27,11 +32,14 @@ from urllib3.exceptions import HTTPError, NewConnectionError, SSLError
 from urllib3.response import BaseHTTPResponse
 
 from origin_client.http_answer import Answer
+from origin_client.http_response import IncompleteAnswer, WholeResponse
 from origin_client.http_settings import Address, HttpOptions
 from origin_client.origin import OriginUnavailable
 
 CONNECT_S: Final = 5.0  # to one address: a lost SYN is sent again after 1 s and after 3 s
 ANSWER_BYTES_MAX: Final = 4096  # of its body; more says nothing more to anybody here
+# An acknowledgement is read to its end: room for some words on each record, or for all of them.
+ACKNOWLEDGEMENT_BYTES_MAX: Final = 1 << 20
 # Firewalls forget connections that are quiet for some minutes, the strictest after one, and drop
 # what comes later in silence: a lane at night would wait out its deadline each time. So we speak
 # twice a minute, and a peer that is gone is known within one.
@@ -80,8 +88,9 @@ class Line:
                     preload_content=False,
                     decode_content=False,
                 )
-                return _read(response)
-        except (HTTPError, OSError) as error:
+                return self._read(response)
+        # A ValueError is a chunk of less than no bytes.
+        except (HTTPError, HTTPException, OSError, ValueError) as error:
             raise OriginUnavailable(self._cause(error)) from error
 
     def close(self) -> None:
@@ -102,6 +111,26 @@ class Line:
             timer.join()  # or it might cut the next request
         self._grip.check()  # the end of what was cut looks like the end of an answer
 
+    def _read(self, response: BaseHTTPResponse) -> Answer:
+        """Read the rest of an answer; a line that brings more than is wanted is hung up.
+
+        Raises:
+            HTTPError: The answer ends before it is complete.
+            HTTPException: It is a 2xx that cannot be believed.
+        """
+        is_taken = 200 <= response.status < 300  # noqa: PLR2004  # 2xx, as written
+        if is_taken and not self._grip.is_sent:
+            raise IncompleteAnswer("it took what it had not read")
+        bytes_max = ACKNOWLEDGEMENT_BYTES_MAX if is_taken else ANSWER_BYTES_MAX
+        body = b""
+        while part := response.read(bytes_max + 1 - len(body)):
+            body += part
+        if len(body) > bytes_max:
+            response.close()
+            if is_taken:
+                raise IncompleteAnswer(f"it answers more than {bytes_max} bytes")
+        return Answer(response.status, response.headers.get("Retry-After", ""), body)
+
     def _cause(self, error: Exception) -> str:
         if self._grip.is_closed:
             return "closed"
@@ -113,7 +142,7 @@ class Line:
                 f"the receiver's certificate is not trusted ({root.verify_message}): "
                 "mend it, options.ca_file, or the host in origin.url"
             )
-        reason = (isinstance(root, OSError) and root.strerror) or str(root)
+        reason = _words(root)
         if isinstance(error, NewConnectionError) and not self._grip.is_cut:
             return f"the receiver cannot be reached ({reason}): look there, and at origin.url"
         if self._grip.is_cut or isinstance(root, TimeoutError):
@@ -131,11 +160,13 @@ class _Grip:
     Attributes:
         is_cut: The request under way has been ended from outside.
         is_closed: No other may begin.
+        is_sent: All that was to be written has been; for the thread of the request only.
     """
 
     def __init__(self) -> None:
         self.is_cut = False
         self.is_closed = False
+        self.is_sent = False
         self._guard = threading.Lock()
         self._socket: socket.socket | None = None
 
@@ -193,7 +224,9 @@ class _Grip:
 
 
 class _Connection(HTTPConnection):
-    """A connection that can be cut from its first moment on."""
+    """A connection that can be cut from its first moment on, and knows what it has written."""
+
+    response_class: Any = WholeResponse  # declared for the very class it replaces
 
     def __init__(self, *args: Any, grip: _Grip, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -226,6 +259,12 @@ class _Connection(HTTPConnection):
         return connection
 
     @override
+    def send(self, data: Any) -> None:
+        self._grip.is_sent = False
+        super().send(data)
+        self._grip.is_sent = True
+
+    @override
     def close(self) -> None:
         super().close()
         self._grip.release()
@@ -243,15 +282,16 @@ class _TlsPool(HTTPSConnectionPool):
     ConnectionCls: Any = _TlsConnection  # as above
 
 
-def _read(response: BaseHTTPResponse) -> Answer:
-    """Read the rest of an answer; a line that brings more than is wanted is hung up.
-
-    Raises:
-        HTTPError: The answer ends before it is complete.
-    """
-    body = b""
-    while part := response.read(ANSWER_BYTES_MAX + 1 - len(body)):
-        body += part
-    if len(body) > ANSWER_BYTES_MAX:
-        response.close()
-    return Answer(response.status, response.headers.get("Retry-After", ""), body)
+def _words(root: BaseException) -> str:
+    """Name a cause in words of the system's or of ours: a library's may repeat the receiver's."""
+    match root:
+        case TimeoutError():
+            return "timed out"
+        case OSError():
+            return root.strerror or type(root).__name__
+        case IncompleteAnswer():
+            return str(root)
+        case IncompleteRead():
+            return "it hung up before the end of its answer"
+        case _:
+            return "its answer is not HTTP"

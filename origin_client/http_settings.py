@@ -16,9 +16,8 @@ _TIMEOUT_S_RANGE: Final = (0.1, 600.0)
 BATCH_BYTES_MAX: Final = 1 << 20
 _BATCH_BYTES_RANGE: Final = (1024, 64 << 20)
 _PRINTABLE: Final = re.compile(r"[\x21-\x7e]+")
-_LABEL: Final = re.compile(
-    r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)"
-)  # Source: RFC 1123 §2.1, and ``_``
+# Source: RFC 1123 §2.1, and ``_``.
+_LABEL: Final = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
 
 
 @dataclass(frozen=True, slots=True)

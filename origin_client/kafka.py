@@ -2,7 +2,8 @@
 
 In go batches of records, from any thread; when ``publish`` returns they are acknowledged by all
 replicas in sync. It owns the producers, and one thread that looks after those that are idle:
-without it their errors would go unheard, and a cause that is over would stay.
+without it their errors would go unheard, a cause that is over would stay, and of a topic that is
+missing nobody would know before there is something to publish.
 """
 
 import atexit
@@ -51,6 +52,15 @@ class KafkaOrigin:
         """
         return self._sender(topic).publish(records)
 
+    def watch(self, topics: Sequence[str]) -> None:
+        """Find out about *topics* without waiting for somebody to publish; returns at once.
+
+        Raises:
+            OriginUnavailable: Closed.
+        """
+        for topic in topics:
+            self._sender(topic)
+
     def health(self, topic: str | None = None) -> str | None:
         """Name the cause when publishing to *topic*, or to any, does not work now."""
         return "closed" if self._closed.is_set() else self._causes.of(topic)
@@ -66,13 +76,12 @@ class KafkaOrigin:
     def close(self) -> None:
         """Give up: a publish under way raises ``OriginUnavailable``; waits up to ``CLOSE_S``."""
         with self._guard:
-            if self._closed.is_set():
-                return
             self._closed.set()
             keeper = self._keeper
         if keeper is not None:
             keeper.join(CLOSE_S)
-            atexit.unregister(self.close)
+            if not keeper.is_alive():
+                atexit.unregister(self.close)
 
     def _sender(self, topic: str) -> Sender:
         with self._guard:

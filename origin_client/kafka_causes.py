@@ -82,10 +82,7 @@ class Errors:
 
     def cause(self, topic: str) -> str | None:
         """Explain the one to tell first; ``None`` when there was none lately."""
-        since_s = time.monotonic() - ERROR_AGE_MAX_S
-        lately = {
-            name: error for name, (error, seen_s) in self._latest.items() if seen_s >= since_s
-        }
+        lately = self._lately()
         if not lately:
             return None
         name = next((each for each in FIRST if each in lately), next(iter(lately)))
@@ -93,12 +90,18 @@ class Errors:
 
     @property
     def are_of_credentials(self) -> bool:
-        """Whether a login or a certificate was refused."""
-        return not _CREDENTIALS.isdisjoint(self._latest)
+        """Whether a login or a certificate was refused lately."""
+        return not _CREDENTIALS.isdisjoint(self._lately())
 
     def clear(self) -> None:
         """Forget them: it works."""
         self._latest.clear()
+
+    def _lately(self) -> dict[str, KafkaError]:
+        since_s = time.monotonic() - ERROR_AGE_MAX_S
+        return {
+            name: error for name, (error, seen_s) in self._latest.items() if seen_s >= since_s
+        }
 
 
 class Causes:

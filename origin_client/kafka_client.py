@@ -39,6 +39,7 @@ class Client:
         failures: Records that were reported failed, in the order of their reports.
         fatal: Why the producer stopped; ``None`` while it works.
         errors: What is wrong with its connections.
+        has_found: Whether the brokers told at the last look that the topic is there.
 
     Raises:
         KafkaException: The configuration does not work (any more).
@@ -48,6 +49,7 @@ class Client:
         self.failures: list[Message] = []
         self.fatal: KafkaError | None = None
         self.errors = Errors()
+        self.has_found = False
         callbacks = {"error_cb": self.errors.note, "on_delivery": self._report}
         self._producer = connect({**configuration, **callbacks})
         self.produce = self._producer.produce
@@ -84,6 +86,7 @@ class Client:
         Raises:
             OriginUnavailable: They told that it is not, or not for us.
         """
+        self.has_found = False
         try:
             found: Any = self._producer.list_topics(topic, timeout_s)
         except KafkaException:
@@ -92,6 +95,7 @@ class Client:
         fault: KafkaError | None = found.topics[topic].error
         if fault is not None and is_of_topic(fault):  # else it passes, while records wait
             raise OriginUnavailable(explain(fault, topic))
+        self.has_found = True
         return True
 
     def settle(self) -> bool:

@@ -13,7 +13,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
-from origin_client.kafka_causes import Errors, explain
+from origin_client.kafka_causes import Causes, Errors, explain
 from origin_client.kafka_options import Configuration, KafkaOptions, redacted
 from origin_client.origin import OriginError, OriginUnavailable, Record
 
@@ -48,16 +48,19 @@ class KafkaReader:
             topic: One topic; an unknown one yields nothing.
             position: Next offset by partition; one not named starts at its oldest record.
             follow: Wait for records to come; ends when the reader is closed. Partitions that
-                are added meanwhile are not seen.
+                are added meanwhile are not seen. Brokers that are away are waited for, and
+                told in the log.
 
         Raises:
             OriginError: *position* names what is not there (any more), or the options do not
                 suit a reader.
-            OriginUnavailable: No broker answers, or it refuses.
+            OriginUnavailable: No broker answers a reader that does not follow, or it refuses.
         """
-        subscription = _Subscription(self._options, topic, self._closed, self._connect)
+        subscription = _Subscription(
+            self._options, topic, self._closed, self._connect, follow=follow
+        )
         try:
-            yield from subscription.records(position, follow=follow)
+            yield from subscription.records(position)
         except OriginUnavailable:
             if not self._closed.is_set():
                 raise
@@ -73,11 +76,19 @@ class _Subscription:
     """One consumer, from its making to its end; one thread."""
 
     def __init__(
-        self, options: KafkaOptions, topic: str, closed: threading.Event, connect: Connect
+        self,
+        options: KafkaOptions,
+        topic: str,
+        closed: threading.Event,
+        connect: Connect,
+        *,
+        follow: bool,
     ) -> None:
         self._topic = topic
         self._closed = closed
+        self._follow = follow
         self._errors = Errors()
+        self._causes = Causes()
         configuration = options.consumer() | {"error_cb": self._errors.note}
         try:
             self._consumer = connect(configuration)
@@ -89,14 +100,14 @@ class _Subscription:
         """End the client's threads."""
         self._consumer.close()
 
-    def records(self, position: Mapping[int, int], *, follow: bool) -> Iterator[Record]:
+    def records(self, position: Mapping[int, int]) -> Iterator[Record]:
         """Yield as :meth:`KafkaReader.subscribe`.
 
         Raises:
             OriginError: As there.
             OriginUnavailable: As there; or closed.
         """
-        ends = self._begin(position, follow=follow)
+        ends = self._begin(position)
         heard_s = time.monotonic()
         while ends:
             self._check_open()
@@ -108,13 +119,32 @@ class _Subscription:
                 if offset + 1 >= ends.get(number, 0):
                     ends.pop(number, None)
             if messages:
-                heard_s = time.monotonic()
-            elif not follow and time.monotonic() - heard_s > SILENCE_MAX_S:
-                raise OriginUnavailable(self._cause())
+                heard_s = self._hear()
+            elif time.monotonic() - heard_s > SILENCE_MAX_S:
+                self._bear(self._errors.cause(self._topic))
 
-    def _begin(self, position: Mapping[int, int], *, follow: bool) -> dict[int, int]:
+    def _hear(self) -> float:
+        """Note that brokers answer, and when."""
+        self._errors.clear()
+        self._causes.clear(self._topic)
+        return time.monotonic()
+
+    def _bear(self, cause: str | None) -> None:
+        """Note a long silence; for a follower it may only be that nothing is written.
+
+        Raises:
+            OriginUnavailable: This is no follower.
+        """
+        if not self._follow:
+            raise OriginUnavailable(cause or self._silence)
+        if cause is None:
+            self._causes.clear(self._topic)
+        else:
+            self._causes.put(self._topic, cause)
+
+    def _begin(self, position: Mapping[int, int]) -> dict[int, int]:
         """Go to *position*; return, of each partition with something to come, where it ends."""
-        partitions = self._partitions(follow=follow)
+        partitions = self._partitions()
         if strange := position.keys() - partitions:
             raise OriginError(f"{self._topic} has no partition {min(strange)}")
         ends: dict[int, int] = {}
@@ -128,13 +158,13 @@ class _Subscription:
                     f"{self._topic} has no offset {place.offset} in partition {number}: "
                     f"it holds {oldest} to {end - 1}"
                 )
-            if follow or place.offset < end:
-                ends[number] = sys.maxsize if follow else end
+            if self._follow or place.offset < end:
+                ends[number] = sys.maxsize if self._follow else end
                 places.append(place)
         self._consumer.assign(places)
         return ends
 
-    def _partitions(self, *, follow: bool) -> set[int]:
+    def _partitions(self) -> set[int]:
         """Return the topic's partitions; a follower waits until there are some."""
         while True:
             found: Any = self._ask(partial(self._consumer.list_topics, self._topic))
@@ -143,7 +173,7 @@ class _Subscription:
                 return set(topic.partitions)
             if topic.error.name() != "UNKNOWN_TOPIC_OR_PART":
                 raise OriginUnavailable(explain(topic.error, self._topic))
-            if not follow:
+            if not self._follow:
                 return set()
             self._closed.wait(ASK_S)
 
@@ -153,11 +183,14 @@ class _Subscription:
         while True:
             self._check_open()
             try:
-                return question(ASK_S)
+                answer = question(ASK_S)
             except KafkaException:
-                if time.monotonic() - asked_s > SILENCE_MAX_S:
-                    raise OriginUnavailable(self._cause()) from None
                 self._consumer.poll(0)  # what is wrong with the connections is told there
+                if time.monotonic() - asked_s > SILENCE_MAX_S:
+                    self._bear(self._errors.cause(self._topic) or self._silence)
+            else:
+                self._hear()
+                return answer
 
     def _place(self, message: Message) -> tuple[int, int]:
         """Return where *message* stands, be it a record or the end of a partition.
@@ -181,8 +214,9 @@ class _Subscription:
         if self._closed.is_set():
             raise OriginUnavailable("closed while reading")
 
-    def _cause(self) -> str:
-        return self._errors.cause(self._topic) or f"{self._topic}: no broker answers"
+    @property
+    def _silence(self) -> str:
+        return f"{self._topic}: no broker answers"
 
 
 def _record(message: Message, partition: int, offset: int) -> Record:

@@ -17,6 +17,7 @@ the rest is purged, and the next batch gets a new one. Then
 
 Before the first batch of a producer the topic is looked up: what is missing is told in
 milliseconds, and the look also spares the producer half a second of waiting for its first id.
+Until somebody publishes, and after trouble while nobody does, ``look_after`` does the same.
 """
 
 import threading
@@ -70,7 +71,9 @@ class Sender:
         self._make_producer = connect
         self._lock = threading.Lock()
         self._client: Client | None = None
-        self._is_ailing = False  # since it was idle; whoever publishes tries again himself
+        # While it is idle: nobody knows yet, or not any more, that it works. Whoever publishes
+        # finds out himself.
+        self._is_ailing = True
 
     def publish(self, records: Sequence[Outgoing]) -> list[Refusal]:
         """Return when every record not refused is at the brokers, in order.
@@ -83,7 +86,7 @@ class Sender:
                 raise OriginUnavailable("closed")
             self._is_ailing = False
             try:
-                client = self._client or self._connect()
+                client = self._connected()
                 refusals = self._send(client, records)
             except OriginUnavailable as error:
                 if not self._closed.is_set():
@@ -100,8 +103,8 @@ class Sender:
 
     def look_after(self) -> None:
         """While nobody publishes: hear what the client says, and whether that is over."""
-        if not self._lock.acquire(blocking=False):
-            return  # a publish is under way, and looks after itself
+        if self._closed.is_set() or not self._lock.acquire(blocking=False):
+            return  # over; or a publish is under way, and looks after itself
         try:
             client = self._client
             if client is not None:
@@ -120,15 +123,15 @@ class Sender:
         with self._lock:
             self._drop()
 
-    def _connect(self) -> Client:
-        """Make a client that has found the topic.
+    def _connected(self) -> Client:
+        """Return the client once it has found the topic; a new one if there is none.
 
         Raises:
             OriginUnavailable: There is none, or not for us; or the origin is closed.
         """
-        client = self._make()
+        client = self._client or self._make()
         started_s = time.monotonic()
-        while not client.finds(self._topic, SLICE_S):
+        while not client.has_found and not client.finds(self._topic, SLICE_S):
             self._look(client, started_s)
         return client
 
@@ -148,9 +151,14 @@ class Sender:
         """Ask for the topic, and note what comes of it.
 
         Raises:
-            OriginUnavailable: It is missing, or only another client can help.
+            OriginUnavailable: Only another client can help.
         """
-        if client.finds(self._topic, SLICE_S):
+        try:
+            is_found = client.finds(self._topic, SLICE_S)
+        except OriginUnavailable as error:  # of the topic itself: this client will see it come
+            self._causes.put(self._topic, str(error))
+            return
+        if is_found:
             client.errors.clear()
             self._causes.clear(self._topic)
             self._is_ailing = False

@@ -44,7 +44,8 @@ class Turn:
         Raises:
             OriginUnavailable: *closed* was set while another process had it.
             OSError: The disk refused; or the lock file's name leads elsewhere, because the
-                directory was removed or moved. The next call begins anew in what is there.
+                directory was removed or moved. Nobody has the turn then, and the next call
+                begins anew in what is there.
         """
         is_first = self._fd < 0
         if is_first:
@@ -54,14 +55,11 @@ class Turn:
         while not self._try_lock():
             if closed.wait(POLL_S):
                 raise OriginUnavailable("closed while another process was writing")
-        if identity(self._path) != self._file:
-            self.close()
-            place = str(self._path.parent)
-            raise FileNotFoundError(errno.ENOENT, "the log was removed or moved", place)
-        if not is_first and os.pread(self._fd, len(self._name), 0) == self._name:
-            return True
-        os.pwrite(self._fd, self._name, 0)
-        return False
+        try:
+            return self._begin(is_first=is_first)
+        except BaseException:
+            self.close()  # and so give up the turn: nobody else would
+            raise
 
     def give_up(self) -> None:
         """End the turn; all that was written in it is synced or taken back."""
@@ -72,6 +70,15 @@ class Turn:
         if self._fd >= 0:
             os.close(self._fd)
         self._fd = -1
+
+    def _begin(self, *, is_first: bool) -> bool:
+        if identity(self._path) != self._file:
+            place = str(self._path.parent)
+            raise FileNotFoundError(errno.ENOENT, "the log was removed or moved", place)
+        if not is_first and os.pread(self._fd, len(self._name), 0) == self._name:
+            return True
+        os.pwrite(self._fd, self._name, 0)
+        return False
 
     def _try_lock(self) -> bool:
         try:

@@ -95,7 +95,7 @@ class Origin(Protocol):
         """Name the cause when publishing to *topic* does not work now; ``None`` when it does.
 
         Args:
-            topic: ``None``: any of those published to so far.
+            topic: ``None``: any of those published to so far, or watched.
         """
         ...
 
@@ -132,5 +132,18 @@ class Surveyable(Protocol):
 
         Raises:
             OriginUnavailable: It cannot be asked within *timeout_s*.
+        """
+        ...
+
+
+@runtime_checkable
+class Watchful(Protocol):
+    """An origin that can find out by itself, from now on, which topics do not work."""
+
+    def watch(self, topics: Sequence[str]) -> None:
+        """Tell of *topics* in ``health``, published to or not; returns at once.
+
+        Raises:
+            OriginUnavailable: Closed.
         """
         ...

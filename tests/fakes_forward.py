@@ -17,7 +17,8 @@ import msgspec
 from edge.core.instant import NS_PER_MS
 from edge.core.lane import Lane
 from edge.shell.dead import DeadUnavailable, Letter, QuarantinedLetter, RefusedLetter
-from edge.shell.forward import BATCH_BYTES_MAX, BATCH_RECORDS_MAX, Forwarder, Timing
+from edge.shell.deliver import BATCH_BYTES_MAX, BATCH_RECORDS_MAX
+from edge.shell.forward import Forwarder, Timing
 from edge.shell.spool.cursor import Position
 from edge.shell.spool.lane_spool import Chunk, Quarantined, Stored
 from origin_client.origin import OriginUnavailable, Outgoing, Refusal

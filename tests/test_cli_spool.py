@@ -6,7 +6,7 @@ import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import pytest
 
@@ -18,6 +18,8 @@ from edge.shell.dead import DeadLetters
 from edge.shell.spool import process
 from edge.shell.spool.claim import Lock
 from edge.shell.spool.disk import OsDisk
+from origin_client.kafka import KafkaOrigin
+from origin_client.origin import Refusal
 from tests.shell.spool.test_inspect import GOLDEN
 from tests.shell.test_dead import DEAD_MS, FRAME, RECORD
 from tests.test_cli import settings_file
@@ -291,7 +293,7 @@ def test_redrive_beside_another_ends_with_1(spool: Spool, golden: Path, tmp_path
     finally:
         lock.release()
 
-    assert (ended.code, ended.err.count("\n")) == (1, 1)
+    assert (ended.code, ended.err) == (1, "edge: another redrive of lane bet runs\n")
 
 
 @pytest.mark.usefixtures("letters")
@@ -302,11 +304,48 @@ def test_redrive_to_an_origin_that_is_away_keeps_all_and_ends_with_1(
     (tmp_path / "origin/edge.bet.v1").write_text("in the way")
     before = letters.bytes_used()
 
-    ended = spool("redrive", "--path", golden, "--to", f"log:{tmp_path}/origin")
+    ended = spool(
+        "redrive", "--path", golden, "--to", f"log:{tmp_path}/origin", "--timeout-s", "0.3"
+    )
 
     letters.measure()
     assert (ended.code, letters.bytes_used()) == (1, before)
     assert ended.err.splitlines()[-1].startswith("edge: origin unavailable: edge.bet.v1: ")
+
+
+def test_redrive_to_a_kafka_that_is_down_ends_when_its_time_is_over(
+    spool: Spool, golden: Path, letters: DeadLetters
+) -> None:
+    before = letters.bytes_used()
+
+    ended = spool(
+        "redrive", "--path", golden, "--to", "kafka://127.0.0.1:1", "--timeout-s", "2"
+    )
+
+    letters.measure()
+    assert (ended.code, letters.bytes_used()) == (1, before)
+    assert ended.err.splitlines()[-1].startswith(
+        "edge: origin unavailable: a broker cannot be reached: 127.0.0.1:1: "
+    )
+
+
+@pytest.mark.usefixtures("letters")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_redrive_to_a_kafka_that_is_down_ends_when_told_to(
+    spool: Spool, golden: Path, number: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def publish(origin: KafkaOrigin, *arguments: Any) -> list[Refusal]:
+        """Be told as soon as nobody but another thread can end it."""
+        signal.raise_signal(number)
+        return actual(origin, *arguments)
+
+    actual = KafkaOrigin.publish
+    monkeypatch.setattr(KafkaOrigin, "publish", publish)
+
+    ended = spool("redrive", "--path", golden, "--to", "kafka://127.0.0.1:1")
+
+    assert (ended.code, ended.err.count("\n")) == (1, 1)
+    assert ended.err.endswith("; what it has not acknowledged stays\n")
 
 
 def test_redrive_from_a_disk_that_refuses_ends_with_1(

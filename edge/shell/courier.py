@@ -16,7 +16,8 @@ import threading
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from functools import partial
+from typing import Final, Protocol
 
 from edge.core.backoff import Breaker
 from edge.core.instant import NS_PER_S
@@ -26,13 +27,18 @@ from origin_client.origin import Origin, OriginUnavailable, Outgoing
 
 log: Final = logging.getLogger("edge.courier")
 
-QUEUE_BYTES_MAX: Final = (
-    4 << 20
-)  # an hour of samples at one a second; four of the largest letters
+QUEUE_BYTES_MAX: Final = 4 << 20  # an hour of samples at one a second, or four large letters
 QUEUE_RECORDS_MAX: Final = 4096  # of 1 KB each they fill the bytes
-IDLE_S: Final = 0.2  # how late a thread without work may notice that it should end
 FLUSH_S: Final = 1.0
 """How long the process, when it leaves, waits for what is queued."""
+
+
+class Mailbox(Protocol):
+    """Takes records to a topic, as those see it who have some."""
+
+    def offer(self, record: Outgoing) -> None:
+        """Take *record* without waiting, or drop it."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +66,16 @@ class Courier:
     def __init__(self, topic: str, origin: Origin, timing: Timing) -> None:
         self._topic = topic
         self._origin = origin
+        self._send = partial(origin.publish, topic)
         self._timing = timing
-        self._change = threading.Condition()  # over the next three
+        self._change = threading.Condition()  # over the next four
         self._queue: deque[Outgoing] = deque()
         self._bytes = 0
+        self._is_draining = False
         self._dropped = 0
         self._published = 0
         self._breaker = Breaker()
         self._is_ill = False
-        self._is_draining = threading.Event()
         self._is_abandoned = threading.Event()
         # A daemon, so that an origin that never returns cannot keep the process from ending.
         self._thread = threading.Thread(target=self._run, name=f"courier-{topic}", daemon=True)
@@ -91,18 +98,20 @@ class Courier:
     def begin_drain(self) -> None:
         """Have it end once the queue is empty; never waits."""
         with self._change:
-            self._is_draining.set()
+            self._is_draining = True
             self._change.notify()
 
     def join(self, deadline_steady_ns: int) -> bool:
-        """Wait until it has ended, or the steady clock shows that; return whether it has."""
+        """Wait until it runs no more, or the steady clock shows that; return whether."""
         left_ns = deadline_steady_ns - self._timing.clock.now().steady_ns
-        self._thread.join(max(0, left_ns) / NS_PER_S)
+        if self._thread.is_alive():
+            self._thread.join(max(0, left_ns) / NS_PER_S)
         return not self._thread.is_alive()
 
     def abandon(self) -> None:
         """Have it end as soon as it can, whatever is queued; never waits. Closes the origin."""
         self._is_abandoned.set()
+        self.begin_drain()
         self._origin.close()
 
     def statistics(self) -> CourierStatistics:
@@ -110,12 +119,7 @@ class Courier:
         return CourierStatistics(self._published, self._dropped)
 
     def _run(self) -> None:
-        while not self._is_abandoned.is_set():
-            batch = self._batch()
-            if not batch:
-                if self._is_draining.is_set():
-                    return
-                continue
+        while (batch := self._batch()) and not self._is_abandoned.is_set():
             try:
                 self._publish(batch)
             except OriginUnavailable as error:
@@ -125,10 +129,9 @@ class Courier:
                 self._fail(f"{type(error).__name__}: {error}")
 
     def _batch(self) -> list[Outgoing]:
-        """Look at the oldest records, at least one if there is any; wait for it a little."""
+        """Wait for records, and look at the oldest; there is none only when draining."""
         with self._change:
-            if not self._queue and not self._is_draining.is_set():
-                self._change.wait(IDLE_S)
+            self._change.wait_for(lambda: self._queue or self._is_draining)
             return first_batch(self._queue)
 
     def _publish(self, batch: Sequence[Outgoing]) -> None:
@@ -137,7 +140,7 @@ class Courier:
         Raises:
             OriginUnavailable: It stays there.
         """
-        refused = deliver(self._origin, self._topic, batch)
+        refused = deliver(self._send, batch)
         with self._change:
             for record in batch:
                 self._queue.popleft()
@@ -155,7 +158,8 @@ class Courier:
         self._is_ill = False
 
     def _fail(self, cause: str, *, is_told: bool = False) -> None:
-        if not self._is_ill and not is_told:  # once: an outage may last for hours
+        # Once, for an outage may last for hours; and not when nobody is there to mend it.
+        if not self._is_ill and not is_told and not self._is_draining:
             log.warning("publishing waits", extra={"topic": self._topic, "cause": cause})
         self._is_ill = True
         steady_ns = self._timing.clock.now().steady_ns

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from edge.core.lane import Lane
 from edge.shell.clock import Clock
+from edge.shell.courier import Mailbox
 from edge.shell.dead import Letter, QuarantinedLetter, RefusedLetter
 from edge.shell.letterhead import Letterhead
 from origin_client.notice import Quarantined
@@ -29,14 +30,6 @@ class Home(Protocol):
         ...
 
 
-class Courier(Protocol):
-    """Carries records to a topic when that works."""
-
-    def offer(self, record: Outgoing) -> None:
-        """Take *record* without waiting, or drop it."""
-        ...
-
-
 class CopiedLetters:
     """The dead letters of one lane, as its forwarder sees them.
 
@@ -49,7 +42,7 @@ class CopiedLetters:
     """
 
     def __init__(
-        self, lane: Lane, home: Home, courier: Courier, letterhead: Letterhead, clock: Clock
+        self, lane: Lane, home: Home, courier: Mailbox, letterhead: Letterhead, clock: Clock
     ) -> None:
         self._lane = lane
         self._home = home

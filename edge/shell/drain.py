@@ -14,8 +14,7 @@ from typing import Final, Protocol
 from edge.core.instant import NS_PER_S
 from edge.core.lane import Lane
 from edge.shell.clock import Clock
-from edge.shell.courier import FLUSH_S
-from edge.shell.server import Carrier, drain
+from edge.shell.server import Carrier, finish
 from edge.shell.spool.bulkhead import LaneStatistics
 
 log: Final = logging.getLogger("edge.drain")
@@ -87,19 +86,21 @@ class Drain:
         self._clock = clock
 
     def run(self, stop: threading.Event, timeout_s: float | None) -> Drained:
-        """Forward until nothing waits, or until told to stop.
+        """Forward until nothing waits, or until told to stop; then nothing runs any more.
 
         Args:
             stop: Set from outside: end now.
             timeout_s: End after so long; ``None``: when all is done.
         """
-        for carrier in (*self._forwarders.values(), *self._couriers):
-            carrier.start()
-        for forwarder in self._forwarders.values():
-            forwarder.begin_drain()
-        self._watch(stop, timeout_s)
-        drain(list(self._forwarders.values()), self._steady_ns())
-        drain(self._couriers, self._steady_ns() + round(FLUSH_S * NS_PER_S))
+        forwarders = list(self._forwarders.values())
+        try:
+            for carrier in (*forwarders, *self._couriers):
+                carrier.start()
+            for forwarder in forwarders:
+                forwarder.begin_drain()
+            self._watch(stop, timeout_s)
+        finally:
+            finish(forwarders, self._couriers, self._steady_ns(), self._clock)
         buried = [lane for lane, letters in self._dead_letters.items() if letters.bytes_used()]
         return Drained(self._left(), buried)
 

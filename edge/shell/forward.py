@@ -15,8 +15,8 @@ some records twice, under the same (``edgespool``, ``edgeseq``) and with the sam
   no giving up, and nothing is dropped.
 * The spool cannot be read (no descriptor left, no permission): an outage of ours, waited out the
   same way. Nothing is dead for it.
-* The origin refuses records of a batch: each is published again alone, in order, for it may
-  have been a neighbour's fault. Only one that is refused alone is dead.
+* The origin refuses records of a batch: only one that is refused alone is dead
+  (:mod:`edge.shell.deliver`).
 * Dead letters cannot be written (no room, disk): this is the one place where a round waits
   instead of ending, for its records are at the origin already.
 
@@ -37,16 +37,13 @@ from edge.core.lane import Lane
 from edge.shell import dead
 from edge.shell.clock import Clock
 from edge.shell.dead import DeadUnavailable, Letter
+from edge.shell.deliver import BATCH_BYTES_MAX, BATCH_RECORDS_MAX, deliver
 from edge.shell.spool.cursor import Position
 from edge.shell.spool.lane_spool import Chunk, Quarantined, Stored
 from origin_client.origin import Origin, OriginUnavailable, Outgoing, Refusal
 
 log: Final = logging.getLogger("edge.forward")
 
-BATCH_BYTES_MAX: Final = 1 << 20  # what a broker takes in one request by default
-BATCH_RECORDS_MAX: Final = (
-    1500  # 700 bytes each fill the bytes; a sync shared by more is cheaper
-)
 COMPANY_MS: Final = 100  # at 5,000 records/s 500 share a sync; nobody downstream notices 100 ms
 PROBE_RECORDS: Final = 1  # the least that tells whether the origin works again
 # Kafka's client takes 1,000,000 bytes of message by default, its overhead (< 100 bytes of
@@ -170,9 +167,10 @@ class Forwarder:
         self._is_draining.set()
 
     def join(self, deadline_steady_ns: int) -> bool:
-        """Wait until it has ended, or the steady clock shows that; return whether it has."""
+        """Wait until it runs no more, or the steady clock shows that; return whether."""
         left_ns = deadline_steady_ns - self._steady_ns()
-        self._thread.join(max(0, left_ns) / NS_PER_S)
+        if self._thread.is_alive():
+            self._thread.join(max(0, left_ns) / NS_PER_S)
         return not self._thread.is_alive()
 
     def abandon(self) -> None:
@@ -259,32 +257,19 @@ class Forwarder:
         """
         bytes_max = self._record_bytes_max
         sent = [f for f in frames if isinstance(f, Stored) and len(f.value) <= bytes_max]
-        refusals = self._send([Outgoing(frame.key, frame.value) for frame in sent])
-        if not refusals and len(sent) == len(frames):
+        refused = deliver(self._send, [Outgoing(frame.key, frame.value) for frame in sent])
+        if not refused and len(sent) == len(frames):
             return {}
-        reasons: dict[int, str] = {}
-        places: list[int] = []
-        for place, frame in enumerate(frames):
-            if isinstance(frame, Stored):
-                if len(frame.value) <= bytes_max:
-                    places.append(place)
-                else:
-                    reasons[place] = f"larger than {bytes_max} bytes"
-        for refusal in refusals:
-            frame = sent[refusal.index]
-            alone = (
-                [refusal] if len(sent) == 1 else self._send([Outgoing(frame.key, frame.value)])
-            )
-            if alone:
-                reasons[places[refusal.index]] = alone[0].reason
-        return reasons
+        records = [(n, frame) for n, frame in enumerate(frames) if isinstance(frame, Stored)]
+        places = [n for n, frame in records if len(frame.value) <= bytes_max]
+        reason = f"larger than {bytes_max} bytes"
+        reasons = {n: reason for n, frame in records if len(frame.value) > bytes_max}
+        return reasons | {places[n]: reason for n, reason in refused.items()}
 
-    def _send(self, records: Sequence[Outgoing]) -> list[Refusal]:
-        if not records:
-            return []
+    def _send(self, records: Sequence[Outgoing]) -> Sequence[Refusal]:
         refusals = self._origin.publish(self._lane.topic, records)
         self._breaker = Breaker()
-        return sorted(refusals, key=lambda refusal: refusal.index)
+        return refusals
 
     def _letters(
         self, frames: Sequence[Stored | Quarantined], reasons: Mapping[int, str]

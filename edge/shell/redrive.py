@@ -15,16 +15,17 @@ it tells how many letters the origin was given, repetitions included.
 
 What stays: a letter refused again alone, with the new reason; a damaged line, since nobody
 knows what it was; a quarantined frame, which holds no event. A second lock lets one redrive of
-a lane run at a time.
+a lane run at a time. An origin that is unavailable is tried again for as long as whoever runs
+this has patience (:mod:`edge.shell.patience`).
 """
 
 import base64
 import logging
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 
@@ -38,19 +39,16 @@ from edge.shell.dead import (
     read_tally,
 )
 from edge.shell.deliver import deliver, first_batch
-from edge.shell.spool.claim import Lock
+from edge.shell.spool.claim import Lock, SpoolLocked
 from edge.shell.spool.disk import Disk, publish
 from origin_client.envelope import mark_dead, unmark_dead
-from origin_client.origin import Origin, OriginUnavailable, Outgoing
+from origin_client.origin import Origin, OriginUnavailable, Outgoing, Refusal
 
 log: Final = logging.getLogger("edge.redrive")
 
 REDRIVE_LOCK_FILE: Final = "redrive.lock"
 LOCK_WAIT_S: Final = 10.0  # a burial holds it for two syncs; longer is a disk in trouble
-ATTEMPTS_MAX: Final = (
-    5  # with the pauses below 7.5 s: a broker's change of leader, or a restart
-)
-PAUSE_S: Final = 0.5  # doubled each time
+PAUSE_S: Final = 1.0  # one person's one command: no herd to keep apart
 _ENCODER: Final = msgspec.json.Encoder()
 
 
@@ -102,6 +100,18 @@ class _Sheet:
     renewed: dict[bytes, bytes] = field(default_factory=dict[bytes, bytes])
 
 
+class Patience(Protocol):
+    """How long it goes on while the origin takes nothing."""
+
+    def renew(self) -> None:
+        """Begin to wait anew: the origin answered."""
+        ...
+
+    def pause(self, seconds: float) -> bool:
+        """Wait so long, or until it is over; return whether to go on."""
+        ...
+
+
 class Redrive:
     """Sends the letters of one lane.
 
@@ -110,7 +120,7 @@ class Redrive:
         directory: Its ``dead``.
         origin: Where to.
         disk: Where the letters lie.
-        pause: Waits so many seconds for an origin that is unavailable.
+        patience: With an origin that is unavailable.
     """
 
     def __init__(
@@ -119,13 +129,13 @@ class Redrive:
         directory: Path,
         origin: Origin,
         disk: Disk,
-        pause: Callable[[float], object],
+        patience: Patience,
     ) -> None:
         self._lane = lane
         self._directory = directory
         self._origin = origin
         self._disk = disk
-        self._pause = pause
+        self._patience = patience
         self._report = Report()
 
     def run(self) -> Report:
@@ -138,7 +148,10 @@ class Redrive:
         """
         if not letter_files(self._disk, self._directory):
             return self._report
-        lock = Lock(self._directory / REDRIVE_LOCK_FILE, wait_s=0)
+        try:
+            lock = Lock(self._directory / REDRIVE_LOCK_FILE, wait_s=0)
+        except SpoolLocked as error:
+            raise SpoolLocked(f"another redrive of lane {self._lane} runs") from error
         try:
             for number, size in letter_files(self._disk, self._directory).items():
                 sheet = self._read(letter_path(self._directory, number), size)
@@ -166,7 +179,7 @@ class Redrive:
         """Send what waits; note what became of each batch before the next goes.
 
         Raises:
-            OriginUnavailable: It did not come back in time.
+            OriginUnavailable: Patience is over.
         """
         sent = 0
         while batch := first_batch(record for _, record in sheet.waiting[sent:]):
@@ -182,20 +195,28 @@ class Redrive:
             self._report.refused += len(refused)
 
     def _deliver(self, records: Sequence[Outgoing]) -> Mapping[int, str]:
-        for attempt in range(ATTEMPTS_MAX - 1):
+        while True:
             try:
-                return deliver(self._origin, self._lane.topic, records)
+                return deliver(self._publish, records)
             except OriginUnavailable as error:
+                if not self._patience.pause(PAUSE_S):
+                    raise
                 said = {"lane": self._lane.value, "cause": str(error)}
-                log.warning("redriving waits", extra=said)
-                self._pause(PAUSE_S * 2**attempt)
-        return deliver(self._origin, self._lane.topic, records)
+                log.warning("redriving goes on", extra=said)
+
+    def _publish(self, records: Sequence[Outgoing]) -> Sequence[Refusal]:
+        refusals = self._origin.publish(self._lane.topic, records)
+        self._patience.renew()
+        return refusals
 
     def _settle(self, sheet: _Sheet) -> None:
         """Take out of the file what the origin has, as the file is now."""
         if not sheet.gone and not sheet.renewed:
             return
-        lock = Lock(self._directory / LOCK_FILE, wait_s=LOCK_WAIT_S)
+        try:
+            lock = Lock(self._directory / LOCK_FILE, wait_s=LOCK_WAIT_S)
+        except SpoolLocked as error:
+            raise SpoolLocked(f"a burial in lane {self._lane} does not end") from error
         try:
             if sheet.gone:
                 tally = read_tally(self._disk, self._directory) + len(sheet.gone)

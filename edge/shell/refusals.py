@@ -7,7 +7,7 @@ not get from here what validation kept out. So it gets the code, the place, and 
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Final, Protocol
+from typing import Final
 
 import msgspec
 
@@ -20,9 +20,9 @@ from edge.core.reject import Reason, Reject
 from edge.core.sampling import Sampler
 from edge.core.verdict import Verdict
 from edge.shell.clock import Clock
+from edge.shell.courier import Mailbox
 from edge.shell.letterhead import Letterhead
 from origin_client.notice import Refused
-from origin_client.origin import Outgoing
 
 _REASONS: Final[Mapping[str, Sequence[Reason]]] = {
     "door": (
@@ -64,14 +64,6 @@ STAGES: Final = {reason.code: stage for stage, found in _REASONS.items() for rea
 _NOTHING: Final = Excerpt(None, b"")
 
 
-class Courier(Protocol):
-    """Carries records to a topic when that works."""
-
-    def offer(self, record: Outgoing) -> None:
-        """Take *record* without waiting, or drop it."""
-        ...
-
-
 class Refusals:
     """Tells the origin of refusals.
 
@@ -81,7 +73,7 @@ class Refusals:
         clock: Both clocks.
     """
 
-    def __init__(self, letterhead: Letterhead, courier: Courier, clock: Clock) -> None:
+    def __init__(self, letterhead: Letterhead, courier: Mailbox, clock: Clock) -> None:
         self._letterhead = letterhead
         self._courier = courier
         self._clock = clock

@@ -166,9 +166,7 @@ class Gateway:
         front.should_exit = True
         await served
         await asyncio.to_thread(self.spool.flush)
-        await asyncio.to_thread(drain, self.forwarders, deadline_ns)
-        flush_ns = self.clock.now().steady_ns + round(FLUSH_S * NS_PER_S)
-        await asyncio.to_thread(drain, self.couriers, flush_ns)
+        await asyncio.to_thread(finish, self.forwarders, self.couriers, deadline_ns, self.clock)
         await asyncio.to_thread(self.origin.close)
         await asyncio.to_thread(self.spool.close)
         log.info("left")
@@ -209,11 +207,26 @@ class Gateway:
                 await asyncio.to_thread(letters.measure)
 
 
-def drain(carriers: Sequence[Carrier], deadline_steady_ns: int) -> None:
+def finish(
+    forwarders: Sequence[Carrier],
+    couriers: Sequence[Carrier],
+    deadline_steady_ns: int,
+    clock: Clock,
+) -> None:
+    """Let forwarders carry what they have; then couriers, if the origin is open; blocking."""
+    is_open = drain(forwarders, deadline_steady_ns)
+    flush_s = FLUSH_S if is_open else 0
+    drain(couriers, clock.now().steady_ns + round(flush_s * NS_PER_S))
+
+
+def drain(carriers: Sequence[Carrier], deadline_steady_ns: int) -> bool:
     """Let each carry what it has, all at once and to one deadline; blocking.
 
     What is not forwarded by then is safe on disk. An origin that does not return holds us for
     ``STOP_S`` longer, for all of them together.
+
+    Returns:
+        Whether all was carried; else the origin is closed.
     """
     for carrier in carriers:
         carrier.begin_drain()
@@ -223,6 +236,7 @@ def drain(carriers: Sequence[Carrier], deadline_steady_ns: int) -> None:
             carrier.abandon()
         for carrier in carriers:
             carrier.join(deadline_steady_ns + round(STOP_S * NS_PER_S))
+    return all(have_ended)
 
 
 async def supervise(work: Callable[[], Awaitable[None]]) -> None:

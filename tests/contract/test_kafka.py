@@ -21,6 +21,7 @@ from origin_client.origin import (
     Outgoing,
     Refusal,
     Surveyable,
+    Watchful,
 )
 from tests.fakes_kafka import wait_until
 from tests.kafka.broker import Broker
@@ -84,6 +85,26 @@ def test_a_record_above_the_topics_limit_is_refused_when_it_is_alone(broker: Bro
     assert origin.publish(TOPIC, [record(1, 2 * LIMIT)]) == [Refusal(0, TOO_LARGE)]
     assert origin.publish(TOPIC, [record(2)]) == []
     assert origin.health() is None
+    origin.close()
+
+
+def test_topics_that_are_watched_are_named_before_anything_is_published(
+    broker: Broker,
+) -> None:
+    broker.create_topic(TOPIC)
+    broker.delete_topic(OTHER)
+    broker.hide(TOPIC)
+    origin = open_origin(f"kafka://{broker.bootstrap}", {})
+    assert isinstance(origin, Watchful)
+
+    origin.watch([TOPIC, OTHER])
+    wait_until(lambda: origin.health(TOPIC) is not None and origin.health(OTHER) is not None)
+    assert str(origin.health(TOPIC)).startswith(f"{TOPIC} may not be used")
+    assert str(origin.health(OTHER)).startswith(f"{OTHER} does not exist")
+
+    broker.allow(TOPIC)
+    broker.create_topic(OTHER)
+    wait_until(lambda: origin.health() is None)
     origin.close()
 
 

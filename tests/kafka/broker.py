@@ -90,8 +90,16 @@ class Broker(BrokerProcess):
         deny_write = _rule(topic, _kafka.AclOperation.WRITE, _kafka.AclPermissionType.DENY)
         _settle(self._admin.create_acls([allow_all, deny_write]))
 
+    def hide(self, topic: str) -> None:
+        """Let nobody use *topic*, nor learn whether it is there."""
+        _settle(
+            self._admin.create_acls(
+                [_rule(topic, _kafka.AclOperation.ALL, _kafka.AclPermissionType.DENY)]
+            )
+        )
+
     def allow(self, topic: str) -> None:
-        """Take back what :meth:`deny` did, if anything."""
+        """Take back what :meth:`deny` or :meth:`hide` did, if anything."""
         every = _kafka.AclBindingFilter(
             _kafka.ResourceType.TOPIC,
             topic,

@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 import pytest
 from hypothesis import example, given, settings, strategies as st
+from typing_extensions import override
 
 from origin_client import http_line
 from origin_client.http_answer import Answer
@@ -147,6 +148,66 @@ def test_a_line_that_was_cut_works_again() -> None:
 
         assert post(line) == post(line) == Answer(200, "3", b"here")
     assert there.connections == 2
+
+
+@contextlib.contextmanager
+def breaking_off() -> Generator[str]:
+    """Begin an answer that only hanging up would end, and do not; yields the authority."""
+    with socket.create_server(("127.0.0.1", 0)) as listener, contextlib.ExitStack() as kept:
+
+        def answer() -> None:
+            connection = kept.enter_context(listener.accept()[0])
+            connection.recv(4096)
+            connection.sendall(b"HTTP/1.1 200 OK\r\n\r\nthe beg")
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        yield f"127.0.0.1:{listener.getsockname()[1]}"
+        thread.join()
+
+
+def test_an_answer_that_the_deadline_cut_short_is_none() -> None:
+    with (
+        breaking_off() as authority,
+        line_to(f"http://{authority}", SOON_S) as line,
+        pytest.raises(OriginUnavailable, match="does not answer in time"),
+    ):
+        post(line)
+
+
+class JustFired(threading.Timer):
+    """Fires as it is cancelled, and is done only when somebody waits for its end."""
+
+    def __init__(self, interval: float, function: Callable[[], None]) -> None:
+        super().__init__(interval, function)
+        self._awaited = threading.Event()
+
+    @override
+    def cancel(self) -> None:
+        """Come too late."""
+
+    @override
+    def run(self) -> None:
+        self._awaited.wait()
+        self.function()
+
+    @override
+    def join(self, timeout: float | None = None) -> None:
+        self._awaited.set()
+        super().join(timeout)
+
+
+def test_a_deadline_that_comes_with_the_answer_cuts_no_later_request(
+    there: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there.script = always(Reply(200, b"here"))
+    with line_to(there.url) as line:
+        with monkeypatch.context() as late:
+            late.setattr(threading, "Timer", JustFired)
+            with pytest.raises(OriginUnavailable, match="does not answer in time"):
+                post(line)
+
+        assert post(line).status == 200
 
 
 @pytest.mark.parametrize(

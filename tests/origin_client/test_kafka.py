@@ -3,6 +3,8 @@
 What a real broker does to it: ``tests/contract``.
 """
 
+import atexit
+import contextlib
 import subprocess
 import sys
 import threading
@@ -15,7 +17,7 @@ from origin_client import kafka, kafka_sender
 from origin_client.kafka import KafkaOrigin
 from origin_client.kafka_options import KafkaOptions
 from origin_client.open import open_origin
-from origin_client.origin import OriginUnavailable, Outgoing, Surveyable
+from origin_client.origin import OriginUnavailable, Outgoing, Surveyable, Watchful
 from tests.fakes_kafka import TOPIC, Cluster, kafka_error, wait_until
 from tests.fakes_kafka_mock import mock_cluster
 
@@ -146,6 +148,65 @@ def test_a_bug_in_looking_after_is_logged_and_it_goes_on(
     wait_until(lambda: "looking after a topic failed" in caplog.text)
 
     assert origin.publish(TOPIC, records(1)) == []
+
+
+def test_a_topic_that_is_watched_is_told_before_anything_is_published(
+    origin: KafkaOrigin, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kafka, "KEEP_S", 0.001)
+    cluster.missing = kafka_error("UNKNOWN_TOPIC_OR_PART")
+    origin.watch([TOPIC, OTHER])
+    wait_until(lambda: origin.health(TOPIC) is not None and origin.health(OTHER) is not None)
+    cluster.missing = None
+    wait_until(lambda: origin.health() is None)
+
+    assert isinstance(origin, Watchful)
+    assert len(cluster.made) == 2
+
+
+def test_whoever_watches_need_not_wait_for_brokers() -> None:
+    origin = open_origin(NOWHERE, {})
+    assert isinstance(origin, Watchful)
+
+    origin.watch([TOPIC, OTHER])
+    wait_until(lambda: "cannot be reached" in str(origin.health(OTHER)))
+
+    assert origin.health(TOPIC) == origin.health(OTHER)
+    origin.close()
+    with pytest.raises(OriginUnavailable, match="closed"):
+        origin.watch([TOPIC])
+
+
+def test_an_origin_that_has_ended_need_not_be_closed_when_the_process_ends(
+    origin: KafkaOrigin, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that hangs must: a client that outlives the interpreter may crash it."""
+    at_exit: list[Callable[[], None]] = []
+    monkeypatch.setattr(atexit, "register", at_exit.append)
+    monkeypatch.setattr(atexit, "unregister", at_exit.remove)
+    monkeypatch.setattr(kafka, "CLOSE_S", 0.01)
+    waits, goes_on = threading.Event(), threading.Event()
+    origin.publish(TOPIC, records(1))
+
+    def hang() -> None:
+        waits.set()
+        goes_on.wait()
+
+    def publish() -> None:
+        with contextlib.suppress(OriginUnavailable):
+            origin.publish(TOPIC, records(1))
+
+    cluster.is_silent, cluster.while_waiting = True, hang
+    publisher = in_thread(publish)
+    waits.wait()
+    origin.close()
+    while_it_hung = [*at_exit]
+    goes_on.set()
+    publisher.join()
+    monkeypatch.setattr(kafka, "CLOSE_S", 10.0)
+    origin.close()
+
+    assert (while_it_hung, at_exit) == ([origin.close], [])
 
 
 def test_two_first_publishes_to_a_topic_share_a_producer(

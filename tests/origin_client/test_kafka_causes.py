@@ -109,12 +109,28 @@ def test_errors_are_forgotten_when_it_works_or_nobody_repeats_them(
     errors.note(kafka_error("_SSL", "x"))
     assert errors.are_of_credentials
     later(ERROR_AGE_MAX_S + 1)
-    aged = errors.cause(TOPIC)
+    aged = errors.cause(TOPIC), errors.are_of_credentials
     errors.note(kafka_error("_FAIL", "y"))
     latest = errors.cause(TOPIC)
     errors.clear()
 
-    assert (aged, latest, errors.cause(TOPIC)) == (None, "the brokers fail: y", None)
+    assert (aged, latest, errors.cause(TOPIC)) == (
+        (None, False),
+        "the brokers fail: y",
+        None,
+    )
+    assert not errors.are_of_credentials
+
+
+def test_a_certificate_refused_long_ago_is_not_what_ails_now(
+    later: Callable[[float], None],
+) -> None:
+    errors = Errors()
+    errors.note(kafka_error("_SSL", "x"))
+    later(ERROR_AGE_MAX_S + 1)
+    errors.note(kafka_error("_TRANSPORT", "a:1/1: refused"))
+
+    assert errors.cause(TOPIC) == "a broker cannot be reached: a:1: refused"
     assert not errors.are_of_credentials
 
 

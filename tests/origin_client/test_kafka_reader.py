@@ -1,20 +1,23 @@
 """``origin_client.kafka_reader``: from a position on, nothing skipped, and an end to waiting."""
 
+import itertools
+import logging
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import cast
+from typing import Any, cast
 
 import pytest
 from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
 from origin_client import kafka_reader
+from origin_client.kafka_causes import ERROR_AGE_MAX_S
 from origin_client.kafka_options import Configuration, KafkaOptions
 from origin_client.kafka_reader import KafkaReader
 from origin_client.log_layout import CONTENT_TYPE
 from origin_client.open import open_origin, open_reader
 from origin_client.origin import OriginError, OriginUnavailable, Outgoing, Record
-from tests.fakes_kafka import TOPIC, FakeMetadata, kafka_error
+from tests.fakes_kafka import TOPIC, FakeMetadata, kafka_error, wait_until
 from tests.fakes_kafka_mock import mock_cluster
 
 NOWHERE = "kafka://127.0.0.1:1"  # nobody listens on port 1
@@ -110,9 +113,12 @@ class FakeConsumer:
     assigned: list[TopicPartition] = field(default_factory=list[TopicPartition])
     is_closed: bool = False
     when_dry: Callable[[], None] = lambda: None
+    says: list[KafkaError] = field(default_factory=list[KafkaError])
+    configuration: Configuration = field(default_factory=dict[str, Any])
 
-    def connect(self, _: Configuration) -> Consumer:
+    def connect(self, configuration: Configuration) -> Consumer:
         """Be the client."""
+        self.configuration = configuration
         return cast("Consumer", self)
 
     def reader(self) -> KafkaReader:
@@ -138,6 +144,8 @@ class FakeConsumer:
         """Return what is next in the script."""
         assert count > 0
         assert timeout > 0
+        while self.says:
+            self.configuration["error_cb"](self.says.pop())
         if not self.script:
             self.when_dry()
         return self.script.pop(0) if self.script else []
@@ -236,3 +244,61 @@ def test_a_follower_waits_for_a_topic_to_come(monkeypatch: pytest.MonkeyPatch) -
     followed = reader.subscribe(TOPIC, {}, follow=True)
 
     assert [record.offset for record in followed] == [0]
+
+
+def told_of(caplog: pytest.LogCaptureFixture) -> list[tuple[str, object]]:
+    return [(record.getMessage(), record.__dict__["cause"]) for record in caplog.records]
+
+
+def test_a_follower_tells_once_that_brokers_left_and_once_that_they_are_back(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr(kafka_reader, "SILENCE_MAX_S", -1.0)
+    fake = FakeConsumer([[message(0)], [], [], [message(1)], []])
+    reader = fake.reader()
+    fake.when_dry = reader.close
+
+    offsets: list[int] = []
+    for record in reader.subscribe(TOPIC, {}, follow=True):
+        offsets.append(record.offset)
+        fake.says = [kafka_error("_TRANSPORT", "a:1/1: gone")] if record.offset == 0 else []
+
+    cause = "a broker cannot be reached: a:1: gone"
+    assert offsets == [0, 1]
+    assert told_of(caplog) == [("origin unavailable", cause), ("origin works again", cause)]
+
+
+def test_a_follower_of_a_quiet_topic_forgets_what_nobody_repeats(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr(kafka_reader, "SILENCE_MAX_S", -1.0)
+    fake = FakeConsumer([[], [], []], says=[kafka_error("_TRANSPORT", "a:1/1: gone")])
+    reader = fake.reader()
+    fake.when_dry = reader.close
+    moments = itertools.count(0.0, ERROR_AGE_MAX_S / 3)
+    monkeypatch.setattr("time.monotonic", lambda: next(moments))
+
+    assert list(reader.subscribe(TOPIC, {}, follow=True)) == []
+    assert [line for line, _ in told_of(caplog)] == ["origin unavailable", "origin works again"]
+
+
+def test_a_follower_waits_for_brokers_and_tells_what_for(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(kafka_reader, "ASK_S", 0.05)
+    monkeypatch.setattr(kafka_reader, "SILENCE_MAX_S", 0.1)
+    reader = open_reader(NOWHERE, {})
+    read: list[list[Record]] = []
+    follower = threading.Thread(
+        target=lambda: read.append(list(reader.subscribe(TOPIC, {}, follow=True)))
+    )
+    follower.start()
+    wait_until(lambda: "origin unavailable" in caplog.text)
+    reader.close()
+    follower.join()
+
+    assert read == [[]]
+    (_, cause), *_ = told_of(caplog)
+    assert str(cause).startswith("a broker cannot be reached: 127.0.0.1:1: ")

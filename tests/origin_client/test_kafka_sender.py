@@ -359,3 +359,66 @@ def test_nobody_looks_after_a_topic_while_it_is_published_to(world: World) -> No
     world.after(1, look_and_heal)
 
     assert world.publish(b"2") == []
+
+
+def test_a_new_outage_is_told_by_its_own_cause(world: World) -> None:
+    """What was wrong before something worked is over, however lately it was told."""
+    told: list[str | None] = []
+
+    def look_and_heal() -> None:
+        told.append(world.causes.of(TOPIC))
+        world.heal()
+
+    for number, name in enumerate(("_RESOLVE", "_TRANSPORT")):
+        world.cluster.says = [kafka_error(name, "a:1/1: x")]
+        world.after(3, look_and_heal)
+        world.publish(b"%d" % number)
+    world.cluster.is_silent = True
+    for name in ("_RESOLVE", "_TRANSPORT"):
+        world.cluster.says = [kafka_error(name, "a:1/1: x")]
+        world.cluster.is_silent = True
+        world.cluster.while_waiting = lambda: None
+        world.sender.look_after()
+        told.append(world.causes.of(TOPIC))
+        world.heal()
+        world.sender.look_after()
+
+    resolve, reach = "a broker's name has no address; check DNS", "a broker cannot be reached"
+    assert told == [f"{words}: a:1: x" for words in (resolve, reach, resolve, reach)]
+
+
+def test_a_topic_nobody_published_to_is_named_until_it_comes_by_one_producer(
+    world: World,
+) -> None:
+    world.cluster.missing = kafka_error("UNKNOWN_TOPIC_OR_PART")
+    for _ in range(3):
+        world.sender.look_after()
+    told = world.causes.of(TOPIC)
+    world.cluster.missing = None
+    world.sender.look_after()
+
+    assert told == f"{TOPIC} does not exist; create it, the gateway never does"
+    assert world.causes.of(TOPIC) is None
+    assert len(world.cluster.made) == 1
+
+
+def test_a_producer_that_has_not_found_its_topic_looks_before_it_sends(world: World) -> None:
+    world.cluster.missing = kafka_error("UNKNOWN_TOPIC_OR_PART")
+    world.sender.look_after()
+
+    with pytest.raises(OriginUnavailable, match=f"{TOPIC} does not exist"):
+        world.publish(b"1")
+
+    assert world.cluster.written == []
+    world.cluster.missing = None
+    world.sender.look_after()
+    assert world.causes.of(TOPIC) is not None
+    assert world.publish(b"1") == []
+
+
+def test_nobody_looks_after_a_topic_once_the_origin_is_closed(world: World) -> None:
+    world.closed.set()
+
+    world.sender.look_after()
+
+    assert world.cluster.made == []

@@ -1,5 +1,7 @@
 """``origin_client.log_turn``: real processes that append to one topic at once."""
 
+import errno
+import os
 import subprocess
 import sys
 import threading
@@ -150,3 +152,27 @@ def test_a_turn_in_a_directory_that_came_back_trusts_nothing(tmp_path: Path) -> 
 
     assert not turn.is_open
     assert turn.take(never) is False
+
+
+@pytest.mark.parametrize("turns_before", [0, 1])
+def test_a_disk_that_fails_as_the_turn_begins_leaves_it_to_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, turns_before: int
+) -> None:
+    mine, theirs = Turn(tmp_path / "t", b"mine"), Turn(tmp_path / "t", b"them")
+    never, impatient = threading.Event(), threading.Event()
+    impatient.set()
+    for turn in (mine, theirs) * turns_before:
+        turn.take(never)
+        turn.give_up()
+
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as faulty:
+        faulty.setattr(os, "pwrite", full)
+        with pytest.raises(OSError, match="No space left"):
+            mine.take(never)
+
+    assert theirs.take(impatient) is bool(turns_before)
+    theirs.give_up()
+    assert mine.take(impatient) is False

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from edge.core.backoff import SPAN_MIN_NS
+from edge.core.instant import NS_PER_S
 from edge.shell import courier
 from edge.shell.courier import Courier, CourierStatistics
 from edge.shell.deliver import BATCH_BYTES_MAX
@@ -17,10 +19,10 @@ from tests.fakes import FakeClock, later
 from tests.fakes_forward import LANE, Outcome, RecordingOrigin, stored
 
 
-def record(number: int, size: int = 0) -> Outgoing:
-    """One record, padded to at least *size* bytes."""
+def record(number: int, size: int = 0, key: bytes = b"k") -> Outgoing:
+    """One record, its value padded to at least *size* bytes."""
     value = stored(number).value
-    return Outgoing(b"k", value[:-1] + b" " * (size - len(value)) + b"}")
+    return Outgoing(key, value[:-1] + b" " * (size - len(value)) + b"}")
 
 
 @dataclass
@@ -59,14 +61,14 @@ def post() -> Post:
 
 
 def test_what_is_offered_arrives_in_order_and_in_batches(post: Post) -> None:
-    for number in range(1, 1201):
+    for number in range(1, 3201):
         post.courier.offer(record(number))
 
     post.carry()
 
-    assert [len(batch) for batch in post.origin.batches] == [500, 500, 200]
-    assert post.origin.numbers() == list(range(1, 1201))
-    assert post.courier.statistics() == CourierStatistics(published=1200, dropped=0)
+    assert [len(batch) for batch in post.origin.batches] == [1500, 1500, 200]
+    assert post.origin.numbers() == list(range(1, 3201))
+    assert post.courier.statistics() == CourierStatistics(published=3200, dropped=0)
 
 
 @pytest.mark.parametrize(
@@ -95,7 +97,7 @@ def test_room_comes_back_when_records_are_gone(post: Post) -> None:
     post.origin.before_publish = arrived.set
     for number in range(1, 10):
         arrived.clear()
-        post.courier.offer(record(number, BATCH_BYTES_MAX))
+        post.courier.offer(record(number, BATCH_BYTES_MAX // 2, bytes(BATCH_BYTES_MAX // 2)))
         assert arrived.wait(10)
     post.courier.begin_drain()
     post.end()
@@ -110,8 +112,13 @@ def test_an_outage_costs_nothing_that_fits(
     post.origin.script = [Outcome.LOST, Outcome.HALF, Outcome.UNTOLD]
     for number in (1, 2):
         post.courier.offer(record(number))
+    arrived = threading.Event()
+    post.origin.before_publish = lambda: None if post.origin.script else arrived.set()
 
-    post.carry()
+    post.courier.start()
+    assert arrived.wait(10)
+    post.courier.begin_drain()
+    post.end()
 
     assert post.origin.numbers() == [1, 2]
     assert len(post.pauses_s) == 3
@@ -207,6 +214,55 @@ def test_an_origin_that_hangs_holds_up_no_offer_and_is_left_when_told(post: Post
     post.end()
     assert post.origin.closed.is_set()
     assert post.courier.statistics() == CourierStatistics(published=0, dropped=2)
+
+
+def test_who_waits_for_records_is_told_of_the_first_and_of_the_end(post: Post) -> None:
+    arrived = threading.Event()
+    post.origin.before_publish = arrived.set
+    post.courier.start()
+
+    post.courier.offer(record(1))
+    assert arrived.wait(10)
+    post.courier.begin_drain()
+
+    post.end()
+
+
+def test_who_waits_for_records_ends_when_abandoned(post: Post) -> None:
+    post.courier.start()
+
+    post.courier.abandon()
+
+    post.end()
+
+
+def test_one_that_was_never_started_has_ended(post: Post) -> None:
+    assert post.courier.join(0)
+
+
+def test_after_a_success_an_outage_is_waited_out_as_if_it_were_the_first(post: Post) -> None:
+    post.origin.script = [*[Outcome.LOST] * 4, Outcome.TAKEN, Outcome.LOST]
+    for number in (1, 2):
+        post.courier.offer(record(number, BATCH_BYTES_MAX))
+
+    post.carry()
+
+    first_s = SPAN_MIN_NS / NS_PER_S
+    assert post.pauses_s[3] > first_s > post.pauses_s[4]
+
+
+def test_an_origin_closed_before_it_ends_is_not_worth_a_line(
+    post: Post, caplog: pytest.LogCaptureFixture
+) -> None:
+    post.origin.closed.set()
+    post.courier.offer(record(1))
+    post.on_pause = post.courier.abandon
+    post.courier.begin_drain()
+
+    post.courier.start()
+    post.end()
+
+    assert caplog.records == []
 
 
 def test_nothing_offered_is_nothing_sent(post: Post) -> None:

@@ -138,6 +138,19 @@ def test_a_full_file_is_followed_by_a_new_one(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(("missing", "files"), [(0, 2), (1, 1)], ids=["full", "not yet"])
+def test_a_file_is_full_at_its_bound_and_not_before(
+    tmp_path: Path, missing: int, files: int
+) -> None:
+    (tmp_path / "dead").mkdir()
+    content = bytes(dead.FILE_BYTES_MAX - missing - 1) + b"\n"
+    dead.letter_path(tmp_path / "dead", 1).write_bytes(content)
+
+    DeadLetters(OsDisk(), tmp_path / "dead", bytes_max=BYTES_MAX).bury([refused()])
+
+    assert len(list((tmp_path / "dead").glob("*.jsonl"))) == files
+
+
 def test_a_file_taken_out_leaves_the_others_as_they_are(tmp_path: Path) -> None:
     dead_letters = DeadLetters(OsDisk(), tmp_path / "dead", bytes_max=BYTES_MAX)
     frame = Quarantined(1, 0, bytes(dead.FILE_BYTES_MAX), "zeros")

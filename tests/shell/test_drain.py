@@ -8,10 +8,11 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from edge.core.lane import Lane
+from edge.shell.courier import FLUSH_S
 from edge.shell.drain import Drain, Drained
 from edge.shell.spool.bulkhead import LaneStatistics
 from edge.shell.spool.shelf import Holdings
-from tests.fakes import FakeClock
+from tests.fakes import FakeClock, later
 from tests.shell.test_readiness import lane_statistics
 
 
@@ -22,6 +23,7 @@ class FakeCarrier:
     looks: int = 0
     told: list[str] = field(default_factory=list[str])
     on_look: Callable[[], object] = lambda: None
+    deadlines_ns: list[int] = field(default_factory=list[int])
 
     def start(self) -> None:
         """Note it."""
@@ -33,7 +35,7 @@ class FakeCarrier:
 
     def join(self, deadline_steady_ns: int) -> bool:
         """Look at the clock; nothing waits after the last look."""
-        del deadline_steady_ns
+        self.deadlines_ns.append(deadline_steady_ns)
         self.looks -= 1
         self.on_look()
         return self.looks <= 0
@@ -128,7 +130,33 @@ def test_told_to_stop_it_gives_up_what_is_left() -> None:
     stop.set()
     forwarders: dict[Lane, FakeCarrier] = {Lane.BET: busy}
 
-    result = Drain(FakeSpool(busy), forwarders, {}, [], FakeClock()).run(stop, None)
+    courier, clock = FakeCarrier(1), FakeClock()
+    result = Drain(FakeSpool(busy), forwarders, {}, [courier], clock).run(stop, None)
 
     assert result.left[Lane.BET] > 0
     assert told == ["start", "drain", "drain", "abandon"]
+    assert courier.deadlines_ns == [clock.now().steady_ns], (
+        "a closed origin: nothing to wait for"
+    )
+
+
+def test_a_courier_has_a_moment_when_all_was_forwarded() -> None:
+    courier, clock = FakeCarrier(), FakeClock()
+
+    drained(FakeCarrier(), courier, clock)
+
+    assert courier.deadlines_ns == [later(FLUSH_S, than=clock.now()).steady_ns]
+
+
+def test_whatever_fails_nothing_runs_on() -> None:
+    def fail_once() -> None:
+        busy.on_look = lambda: None
+        raise ZeroDivisionError("bug")
+
+    busy, courier = FakeCarrier(1000, on_look=fail_once), FakeCarrier()
+
+    with pytest.raises(ZeroDivisionError):
+        drained(busy, courier, FakeClock())
+
+    assert busy.told == ["start", "drain", "drain", "abandon"]
+    assert courier.told == ["start", "drain"]

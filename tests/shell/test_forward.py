@@ -16,7 +16,8 @@ from edge.core.instant import NS_PER_MS, NS_PER_S
 from edge.core.record import Footprint, Record
 from edge.shell.clock import SystemClock
 from edge.shell.dead import DeadLetters
-from edge.shell.forward import BATCH_RECORDS_MAX, COMPANY_MS, Forwarder, Statistics, Timing
+from edge.shell.deliver import BATCH_RECORDS_MAX
+from edge.shell.forward import COMPANY_MS, Forwarder, Statistics, Timing
 from edge.shell.spool.commit import Commit, Synced
 from edge.shell.spool.disk import OsDisk
 from edge.shell.spool.lane_spool import Quarantined, Stored
@@ -83,7 +84,7 @@ def test_who_is_refused_with_a_neighbour_is_tried_alone() -> None:
 
     world.forward()
 
-    assert world.origin.batches == [[1, 2, 3, 4, 5, 6], [3], [4], [5], [6]]
+    assert world.origin.batches == [[1, 2, 3, 4, 5, 6], [3, 4], [3], [4], [5, 6]]
     assert world.origin.numbers() == [1, 2, 4, 5, 6]
     assert world.dead_letters.numbers() == [3]
     assert world.dead_letters.letters[0].reason == "poison among 1"
@@ -96,7 +97,7 @@ def test_who_is_tried_alone_is_tried_in_the_lanes_order() -> None:
 
     world.forward()
 
-    assert world.origin.batches == [[1, 2, 3, 4, 5, 6], [3], [4], [5], [6]]
+    assert world.origin.batches == [[1, 2, 3, 4, 5, 6], [3, 4], [3], [4], [5, 6]]
 
 
 def test_who_was_refused_alone_is_not_asked_twice() -> None:
@@ -380,6 +381,10 @@ def test_an_origin_that_does_not_answer_is_closed_at_the_deadline() -> None:
 
     assert not is_running()
     assert world.lane.cursor.offset == 0
+
+
+def test_one_that_was_never_started_has_ended() -> None:
+    assert World([]).forwarder.join(0)
 
 
 def test_lanes_are_told_first_and_joined_later_by_one_deadline() -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import time
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -12,9 +13,9 @@ import msgspec
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from edge.shell import dead
+from edge.shell import dead, redrive
 from edge.shell.dead import DeadLetters, Letter
-from edge.shell.redrive import ATTEMPTS_MAX, PAUSE_S, REDRIVE_LOCK_FILE, Redrive, Report
+from edge.shell.redrive import PAUSE_S, REDRIVE_LOCK_FILE, Redrive, Report
 from edge.shell.spool.claim import Lock, SpoolLocked
 from edge.shell.spool.disk import Disk, OsDisk
 from origin_client.origin import OriginUnavailable
@@ -35,13 +36,32 @@ def letter(edgeseq: int, reason: str = "too large", size: int = 0) -> Letter:
 
 
 @dataclass
+class FakePatience:
+    """Lasts for so many pauses; renewed, for as many again."""
+
+    pauses: int = 4
+    left: int = 4
+    pauses_s: list[float] = field(default_factory=list[float])
+
+    def renew(self) -> None:
+        """The origin answered."""
+        self.left = self.pauses
+
+    def pause(self, seconds: float) -> bool:
+        """Write it down."""
+        self.pauses_s.append(seconds)
+        self.left -= 1
+        return self.left >= 0
+
+
+@dataclass
 class Graveyard:
     """One lane's ``dead/``, and an origin to bring its letters to."""
 
     directory: Path
     disk: Disk = field(default_factory=OsDisk)
     origin: RecordingOrigin = field(default_factory=RecordingOrigin)
-    pauses_s: list[float] = field(default_factory=list[float])
+    patience: FakePatience = field(default_factory=FakePatience)
 
     def __post_init__(self) -> None:
         self.directory.mkdir(exist_ok=True)
@@ -53,7 +73,7 @@ class Graveyard:
 
     def redrive(self) -> Report:
         """Once."""
-        return Redrive(LANE, self.directory, self.origin, self.disk, self.pauses_s.append).run()
+        return Redrive(LANE, self.directory, self.origin, self.disk, self.patience).run()
 
     def lines(self) -> list[bytes]:
         """Every letter that is there."""
@@ -173,32 +193,33 @@ def test_what_is_no_letter_is_told_and_kept(yard: Graveyard, line: bytes) -> Non
 
 
 def test_letters_go_in_batches(yard: Graveyard) -> None:
-    yard.bury(*(letter(number) for number in range(1, 502)))
-    yard.bury(*(letter(number, size=400_000) for number in range(502, 506)))
+    yard.bury(*(letter(number) for number in range(1, 1502)))
+    yard.bury(*(letter(number, size=400_000) for number in range(1502, 1506)))
 
-    assert yard.redrive() == Report(redriven=505)
+    assert yard.redrive() == Report(redriven=1505)
 
-    assert [len(batch) for batch in yard.origin.batches] == [500, 3, 2]
+    assert [len(batch) for batch in yard.origin.batches] == [1500, 3, 2]
 
 
 def test_an_outage_is_waited_out(yard: Graveyard) -> None:
     yard.bury(letter(1), letter(2))
-    yard.origin.script = [Outcome.LOST] * (ATTEMPTS_MAX - 1)
+    yard.origin.script = [Outcome.LOST] * yard.patience.pauses
 
     assert yard.redrive() == Report(redriven=2)
-    assert yard.pauses_s == [PAUSE_S * 2**n for n in range(ATTEMPTS_MAX - 1)]
+    assert yard.patience.pauses_s == [PAUSE_S] * yard.patience.pauses
+    assert yard.patience.left == yard.patience.pauses, "renewed by the answer"
 
 
 def test_a_longer_outage_keeps_what_was_not_acknowledged_and_nothing_else(
     yard: Graveyard,
 ) -> None:
-    yard.bury(*(letter(number) for number in range(1, 502)))
-    yard.origin.script = [Outcome.TAKEN, *[Outcome.LOST] * ATTEMPTS_MAX]
+    yard.bury(*(letter(number) for number in range(1, 1502)))
+    yard.origin.script = [Outcome.TAKEN, *[Outcome.LOST] * (yard.patience.pauses + 1)]
 
     with pytest.raises(OriginUnavailable):
         yard.redrive()
 
-    assert (yard.numbers(), yard.tally()) == ([501], 500)
+    assert (yard.numbers(), yard.tally()) == ([1501], 1500)
     assert yard.redrive() == Report(redriven=1)
 
 
@@ -232,15 +253,62 @@ def test_a_letter_that_was_buried_twice_leaves_twice(yard: Graveyard) -> None:
     assert (yard.origin.numbers(), yard.lines()) == ([1, 2], [])
 
 
-def test_one_redrive_of_a_lane_at_a_time(yard: Graveyard) -> None:
+def test_a_second_redrive_of_a_lane_is_told_so_at_once(
+    yard: Graveyard, monkeypatch: pytest.MonkeyPatch
+) -> None:
     yard.bury(letter(1))
     lock = Lock(yard.directory / REDRIVE_LOCK_FILE, wait_s=0)
+    waits: list[float] = []
+    monkeypatch.setattr(time, "sleep", waits.append)
 
-    with pytest.raises(SpoolLocked):
+    with pytest.raises(SpoolLocked, match=f"another redrive of lane {LANE} runs"):
+        yard.redrive()
+    lock.release()
+    assert waits == []
+
+    assert yard.redrive() == Report(redriven=1)
+
+
+def test_a_burial_under_way_is_waited_for(
+    yard: Graveyard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    yard.bury(letter(1))
+    lock = Lock(yard.directory / dead.LOCK_FILE, wait_s=0)
+
+    def end_burial(_: float) -> None:
+        lock.release()
+
+    monkeypatch.setattr(time, "sleep", end_burial)
+
+    assert yard.redrive() == Report(redriven=1)
+
+
+def test_a_burial_that_does_not_end_keeps_the_letter(
+    yard: Graveyard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    yard.bury(letter(1))
+    lock = Lock(yard.directory / dead.LOCK_FILE, wait_s=0)
+    monkeypatch.setattr(redrive, "LOCK_WAIT_S", 0)
+
+    with pytest.raises(SpoolLocked, match=f"a burial in lane {LANE} does not end"):
         yard.redrive()
     lock.release()
 
-    assert yard.redrive() == Report(redriven=1)
+    assert yard.numbers() == [1]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_file_that_is_gone_does_not_come_back_after_a_power_cut(
+    tmp_path: Path, seed: int
+) -> None:
+    disk = FakeDisk()
+    yard = Graveyard(tmp_path / "dead", disk)
+    yard.bury(letter(1))
+
+    yard.redrive()
+    disk.crash(Random(seed))  # noqa: S311  # a seed replays
+
+    assert yard.lines() == []
 
 
 def failing(nth: int) -> Callable[[int, Call], OSError | None]:

@@ -158,7 +158,7 @@ class FakeForwarder:
 def test_every_lane_drains_before_any_is_waited_for() -> None:
     told: list[str] = []
 
-    drain([FakeForwarder(is_stuck=False, told=told) for _ in range(2)], 7)
+    assert drain([FakeForwarder(is_stuck=False, told=told) for _ in range(2)], 7)
 
     assert told == ["drain", "drain", "join 7", "join 7"]
 
@@ -166,7 +166,7 @@ def test_every_lane_drains_before_any_is_waited_for() -> None:
 def test_a_stuck_lane_is_abandoned_once_for_all() -> None:
     told: list[str] = []
 
-    drain(
+    assert not drain(
         [FakeForwarder(is_stuck=True, told=told), FakeForwarder(is_stuck=False, told=told)], 7
     )
 

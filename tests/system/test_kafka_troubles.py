@@ -21,6 +21,7 @@ from typing import Final
 
 import pytest
 
+from edge.core.lane import Lane
 from edge.demo.evening import drain
 from edge.demo.ledger import Event
 from edge.demo.payloads import Visit
@@ -41,6 +42,7 @@ NOISE_CHARS: Final = 240  # of one member of a tracestate: 256 at most
 LARGE: Final = 7
 TRACE: Final = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 NO_OPTIONS: Final[Mapping[str, object]] = {}
+OTHERS: Final = [lane.topic for lane in Lane if lane.topic != TOPIC]  # or they are told too
 TROUBLE_S: Final = 2.5  # KafkaOrigin looks every 2 s whether it is over
 FLOW_S: Final = 1.0
 FREEZE_S: Final = 3.0
@@ -152,11 +154,23 @@ def connected(
     """Start a gateway with that origin, beside someone who reads *broker* itself."""
     # librdkafka's names have dots, so TOML wants them quoted.
     quoted = {f'"{name}"': value for name, value in options.items()}
+    for topic in OTHERS:
+        broker.create_topic(topic, 1)
     here = build({"origin": {"url": url}, "origin.options": quoted})
     here.gateway.start()
     here.wait_until_ready()
     with Tail(broker.bootstrap, TOPIC) as tail:
         yield Central(here, tail)
+
+
+def test_a_missing_topic_is_told_before_there_is_an_event(
+    build: Build, broker: Broker, tmp_path: Path
+) -> None:
+    trouble = missing(broker, tmp_path)
+    with connected(build, broker, trouble.url) as central:
+        central.wait_until_told(trouble.cause)
+        assert central.figure("edge_origin_up") == 0
+        mend(central, trouble, [])
 
 
 def accept(central: Central, trouble: Trouble) -> list[Event]:
