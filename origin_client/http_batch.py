@@ -50,7 +50,7 @@ def deliver(records: Sequence[Outgoing], *, bytes_max: int, post: Post) -> list[
         else:
             middle = len(batch) // 2
             waiting += [batch[middle:], batch[:middle]]
-    return [Refusal(index, reasons[index]) for index in sorted(reasons)]
+    return [Refusal(index, reasons[index], is_final=True) for index in sorted(reasons)]
 
 
 def _batches(

@@ -249,7 +249,11 @@ def _are_fine(records: Sequence[Outgoing]) -> bool:
 
 def _refusals(records: Sequence[Outgoing]) -> list[Refusal]:
     complaints = map(_complaint, records)
-    return [Refusal(index, why) for index, why in enumerate(complaints) if why is not None]
+    return [
+        Refusal(index, why, is_final=True)
+        for index, why in enumerate(complaints)
+        if why is not None
+    ]
 
 
 def _complaint(record: Outgoing) -> str | None:

@@ -17,6 +17,7 @@ from origin_client.log_partition import identity
 from origin_client.origin import OriginUnavailable
 
 POLL_S: Final = 0.002  # between two looks at a lock that is held: a batch takes 1 to 3 ms
+PATIENCE_S: Final = 5.0  # who holds it longer hangs, or was stopped
 
 
 class Turn:
@@ -43,18 +44,22 @@ class Turn:
 
         Raises:
             OriginUnavailable: *closed* was set while another process had it.
-            OSError: The disk refused; or the lock file's name leads elsewhere, because the
-                directory was removed or moved. Nobody has the turn then, and the next call
-                begins anew in what is there.
+            OSError: The disk refused; another process has the turn for too long; or the lock
+                file's name leads elsewhere, because the directory was removed or moved. We do
+                not have the turn then, and the next call begins anew in what is there.
         """
         is_first = self._fd < 0
         if is_first:
             self._path.parent.mkdir(exist_ok=True)
             self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o640)
             self._file = identity(self._fd)
+        tries_left = round(PATIENCE_S / POLL_S)
         while not self._try_lock():
             if closed.wait(POLL_S):
                 raise OriginUnavailable("closed while another process was writing")
+            tries_left -= 1
+            if not tries_left:
+                raise TimeoutError(f"another process has been writing for {PATIENCE_S:.0f} s")
         try:
             return self._begin(is_first=is_first)
         except BaseException:

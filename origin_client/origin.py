@@ -49,10 +49,13 @@ class Refusal(msgspec.Struct, frozen=True):
     Attributes:
         index: Its place in the published sequence, from 0.
         reason: Why, in the origin's words; for operators.
+        is_final: It was tried alone, or need not be: trying it once more could only let it in
+            behind those that followed it.
     """
 
     index: int
     reason: str
+    is_final: bool = False
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,8 +86,8 @@ class Origin(Protocol):
 
         Blocking; may block for a whole outage. An origin that cannot tell which record of a
         batch was at fault refuses that part of it from the first doubtful record on, and has
-        written nothing of that part: whoever tries the refused ones again alone, in order,
-        then keeps the order of each key.
+        written nothing of that part: whoever tries those again alone, in order, then keeps the
+        order of each key.
 
         Raises:
             OriginUnavailable: The fate of the batch is unknown; send all of it again.

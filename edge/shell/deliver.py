@@ -1,8 +1,8 @@
 """Records to the origin until each is there, or refused alone.
 
 In goes a batch; out comes why some of it is dead. A refusal within a batch may be a neighbour's
-fault, or the batch's, that is larger than what the origin takes at once; only one of a record
-that was sent alone is believed.
+fault, or the batch's, that is larger than what the origin takes at once; only one that the
+origin calls final, or of a record that was sent alone, is believed.
 
 Theory of operation
 -------------------
@@ -55,12 +55,15 @@ def deliver(
     while waiting:
         batch, rest = waiting[:length], waiting[length:]
         refusals = publish([records[place] for place in batch])
+        doubtful: list[int] = []
+        for refusal in refusals:
+            if refusal.is_final or len(batch) == 1:
+                dead[batch[refusal.index]] = refusal.reason
+            else:
+                doubtful.append(batch[refusal.index])
         if not refusals:
-            length, waiting = 2 * length, rest
-        elif len(batch) == 1:
-            dead[batch[0]] = refusals[0].reason
-            waiting = rest
-        else:
-            length = max(1, len(refusals) // 2)
-            waiting = [*sorted(batch[refusal.index] for refusal in refusals), *rest]
+            length *= 2
+        elif doubtful:
+            length = max(1, len(doubtful) // 2)
+        waiting = [*sorted(doubtful), *rest]
     return dead

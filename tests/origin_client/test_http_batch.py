@@ -69,7 +69,7 @@ def test_the_older_half_goes_first() -> None:
 
     refusals = deliver([outgoing(n) for n in range(4)], bytes_max=1024, post=table.post)
 
-    assert refusals == [Refusal(2, WHY)]
+    assert refusals == [Refusal(2, WHY, is_final=True)]
     assert table.bodies == [[0, 1, 2, 3], [0, 1], [2, 3], [2], [3]]
 
 
@@ -94,7 +94,7 @@ def test_what_would_change_its_neighbours_is_refused_and_not_posted(value: bytes
         [outgoing(0), Outgoing(b"k", value), outgoing(2)], bytes_max=1024, post=table.post
     )
 
-    assert refusals == [Refusal(1, "the value is not one JSON object")]
+    assert refusals == [Refusal(1, "the value is not one JSON object", is_final=True)]
     assert table.bodies == [[0, 2]]
 
 

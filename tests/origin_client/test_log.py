@@ -154,7 +154,7 @@ def test_a_log_that_cannot_be_described_is_not_begun(tmp_path: Path) -> None:
 def test_what_can_be_no_line_is_refused(tmp_path: Path, record: Outgoing, reason: str) -> None:
     origin = LogOrigin(tmp_path)
 
-    assert origin.publish(TOPIC, [*records(2), record]) == [Refusal(2, reason)]
+    assert origin.publish(TOPIC, [*records(2), record]) == [Refusal(2, reason, is_final=True)]
     assert read(origin) == values(records(2))
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from origin_client import log_turn
 from origin_client.log_turn import Turn
 from origin_client.murmur2 import partition
 
@@ -176,3 +177,18 @@ def test_a_disk_that_fails_as_the_turn_begins_leaves_it_to_others(
     assert theirs.take(impatient) is bool(turns_before)
     theirs.give_up()
     assert mine.take(impatient) is False
+
+
+def test_a_turn_that_does_not_end_is_told_and_asked_for_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_turn, "PATIENCE_S", 2 * log_turn.POLL_S)
+    mine, theirs = Turn(tmp_path / "t", b"mine"), Turn(tmp_path / "t", b"them")
+    never = threading.Event()
+    theirs.take(never)
+
+    with pytest.raises(TimeoutError, match="another process has been writing"):
+        mine.take(never)
+    theirs.give_up()
+
+    assert mine.take(never) is False

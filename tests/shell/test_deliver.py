@@ -171,3 +171,18 @@ def test_a_batch_has_both_bounds_and_at_least_one_record(
     sizes: tuple[int, ...], first: int
 ) -> None:
     assert first_batch(sized(*sizes)) == sized(*sizes)[:first]
+
+
+def test_what_an_origin_refused_for_good_is_not_tried_again() -> None:
+    """It would come behind what followed it, if the origin changed its mind."""
+    tried: list[list[bytes]] = []
+
+    def publish(batch: Sequence[Outgoing]) -> list[Refusal]:
+        tried.append([each.value for each in batch])
+        return [Refusal(1, "bad", is_final=True), Refusal(2, "or not")] * (len(tried) == 1)
+
+    dead = deliver(publish, records(4))
+
+    assert dead == {1: "bad"}
+    assert [len(batch) for batch in tried] == [4, 1]
+    assert tried[1] == [records(4)[2].value]
