@@ -183,10 +183,12 @@ def drain_spool(config: Config, stop: threading.Event, timeout_s: float | None) 
         timeout_s: End after so long; ``None``: when all is done.
 
     Raises:
-        ConfigError: A setting cannot work on this machine.
+        ConfigError: There is no spool, or a setting cannot work on this machine.
         SpoolLocked: Another process has the spool.
+        OSError: A directory of the spool cannot be read.
     """
     clock = SystemClock()
+    lane_directories(Path(config.spool.path))  # must be there: opening would make it
     with (
         closing(Spool.open(config.spool, clock=clock)) as spool,
         closing(open_origin(config.origin)) as origin,

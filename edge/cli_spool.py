@@ -5,19 +5,23 @@ Arguments in, one call, an exit code out, as in :mod:`edge.cli`.
 
 import argparse
 import contextlib
+import math
 import signal
 import sys
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import FrameType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from edge.config import Config, OriginSettings
 from edge.console import DONE, FAILED, fail, keep_journal, say, tell
 from edge.core.lane import Lane
+
+if TYPE_CHECKING:
+    from edge.shell.redrive import Report
 
 Environ = Mapping[str, str]
 
@@ -58,7 +62,7 @@ def add_spool(parser: argparse.ArgumentParser) -> None:
     export.add_argument("--all", action="store_true", help="also what is retained for recall")
     export.add_argument("--out", type=Path, metavar="FILE", help="instead of standard output")
     drain = add("drain", _drain, "forward all that waits in a spool nobody owns")
-    drain.add_argument("--timeout-s", type=float, metavar="S", help="stop after so long")
+    drain.add_argument("--timeout-s", type=_seconds, metavar="S", help="stop after so long")
     redrive = add(
         "redrive", _redrive, "send dead letters again, beside a running gateway or not"
     )
@@ -68,7 +72,7 @@ def add_spool(parser: argparse.ArgumentParser) -> None:
         command.add_argument("--to", metavar="URL", help="instead of origin.url")
     redrive.add_argument(
         "--timeout-s",
-        type=float,
+        type=_seconds,
         metavar="S",
         default=TIMEOUT_S,
         help=f"stop when the origin has not answered for so long (default {TIMEOUT_S:g})",
@@ -136,12 +140,15 @@ def _drain(arguments: argparse.Namespace, environ: Environ) -> int:
         drained = drain_spool(config, _stop_signal(), arguments.timeout_s)
     except SpoolLocked as error:
         return fail(str(error), FAILED)
+    except OSError as error:
+        return fail(f"cannot drain {config.spool.path}: {error}", FAILED)
     if drained.dead:
         tell(f"dead letters stay: {', '.join(drained.dead)}; edge spool redrive sends them")
+    counts = f"{drained.forwarded} forwarded, {sum(drained.left.values())} left"
     if drained.left:
         left = ", ".join(f"{lane} {records}" for lane, records in drained.left.items())
-        return fail(f"not all was forwarded; records left: {left}", FAILED)
-    tell("all was forwarded")
+        return fail(f"{counts}: {left}", FAILED)
+    tell(counts)
     return DONE
 
 
@@ -154,15 +161,11 @@ def _redrive(arguments: argparse.Namespace, environ: Environ) -> int:
 
     keep_journal()
     lanes = [Lane(arguments.lane)] if arguments.lane else list(Lane)
-    is_clean = True
+    reports: list[Report] = []
     try:
         for lane, report in redrive(config, lanes, _stop_signal(), arguments.timeout_s):
-            counts: dict[str, int] = msgspec.to_builtins(report)
-            is_clean = is_clean and not report.refused and not report.damaged
-            if arguments.json:
-                say(msgspec.json.encode({"lane": lane} | counts).decode())
-            elif any(counts.values()):
-                say(f"{lane}: " + ", ".join(f"{n} {name}" for name, n in counts.items()))
+            reports.append(report)
+            _say_redriven(lane, report, is_json=arguments.json)
     except SpoolLocked as error:
         return fail(str(error), FAILED)
     except OriginUnavailable as error:
@@ -171,7 +174,34 @@ def _redrive(arguments: argparse.Namespace, environ: Environ) -> int:
         raise
     except OSError as error:
         return fail(f"cannot redrive: {error}", FAILED)
+    if not any(any(report.counts().values()) for report in reports):
+        tell("no dead letters")
+    is_clean = not any(report.refused or report.damaged for report in reports)
     return DONE if is_clean else FAILED
+
+
+def _say_redriven(lane: Lane, report: "Report", *, is_json: bool) -> None:
+    """Give one lane's result; why something was refused is for people only."""
+    counts = report.counts()
+    if is_json:
+        say(msgspec.json.encode({"lane": lane} | counts).decode())
+    elif any(counts.values()):
+        say(f"{lane}: " + ", ".join(f"{n} {name}" for name, n in counts.items()))
+    if report.refused:
+        tell(f"{lane}: last refused because: {report.reason}")
+
+
+def _seconds(text: str) -> float:
+    """Read a duration.
+
+    Raises:
+        ArgumentTypeError: It is none.
+    """
+    with contextlib.suppress(ValueError):
+        seconds = float(text)
+        if 0 <= seconds < math.inf:
+            return seconds
+    raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds")
 
 
 def _stop_signal() -> threading.Event:

@@ -1,10 +1,14 @@
 """The answer to one batch in; what became of each event, and what to send again, out.
 
 ====================================  =======================================================
-a verdict document                    each event by its own verdict
+a verdict document                    each event by its own verdict; durable only under 200
+                                      or 202
 408, 429, 5xx without one             all of them again, after ``Retry-After``
 anything else                         sending again would not help: :class:`StuckError`
 ====================================  =======================================================
+
+What it says goes to a terminal: a code of another form than the gateway's makes it no verdict
+document, a pointer of another form is left out. Neither can hold a token or a control character.
 
 A refused token (401) is the caller's business before this: another token may be at hand.
 
@@ -14,14 +18,20 @@ Source: the gateway's README, "Refusals", and its ``/openapi.json``.
 import re
 from collections.abc import Sequence
 from http import HTTPStatus
-from typing import Final, NamedTuple, TypeVar
+from typing import Annotated, Final, NamedTuple, TypeAlias, TypeVar
 
 import msgspec
 
 StructT = TypeVar("StructT", bound=msgspec.Struct)
 
 _WHOLE_SECONDS: Final = re.compile("[0-9]{1,9}").fullmatch
+_POINTER: Final = re.compile(r"(?:/[A-Za-z0-9_~-]{1,64}){0,16}").fullmatch
+_DURABLE: Final = frozenset({HTTPStatus.OK, HTTPStatus.ACCEPTED})
 _AGAIN: Final = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS})
+
+
+Code: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9_]{1,64}\Z")]
+Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=(1 << 53) - 1)]  # what JSON carries
 
 
 class StuckError(Exception):
@@ -46,24 +56,28 @@ class Refusal(msgspec.Struct, frozen=True):
     """One event that was not taken; fields as the gateway writes them."""
 
     index: int
-    code: str
+    code: Code
     retryable: bool
     pointer: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.pointer is not None and _POINTER(self.pointer) is None:
+            msgspec.structs.force_setattr(self, "pointer", None)
 
 
 class Verdicts(msgspec.Struct, frozen=True):
     """One batch's verdicts; fields as the gateway writes them."""
 
-    accepted: int
-    duplicate: int
+    accepted: Count
+    duplicate: Count
     refused: Sequence[Refusal]
-    retry_after_ms: int | None = None
+    retry_after_ms: Count | None = None
 
 
 class Problem(msgspec.Struct, frozen=True):
     """A request refused whole. Source: RFC 9457."""
 
-    code: str
+    code: Code
 
 
 class Ruling(NamedTuple):
@@ -93,9 +107,9 @@ def read_ruling(answer: Answer, count: int) -> Ruling:
         StuckError: The request was refused for good, or whoever answers is no gateway.
     """
     verdicts = _read(answer.content, Verdicts)
-    if verdicts is None:
+    taken = 0 if verdicts is None else verdicts.accepted + verdicts.duplicate
+    if verdicts is None or (taken and answer.status not in _DURABLE):
         return _ruling_of_all(answer, count)
-    taken = verdicts.accepted + verdicts.duplicate
     listed = {refusal.index for refusal in verdicts.refused} & set(range(count))
     if not len(listed) == len(verdicts.refused) == count - taken:
         raise StuckError(f"the verdicts on {count} events do not add up")

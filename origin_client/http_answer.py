@@ -125,7 +125,9 @@ def _harmless(body: bytes, secret: str | None) -> str:
     text = body.decode("utf-8", "replace")
     if secret:
         text = re.sub("".join(map(_escaped, secret)), "<secret>", text)
-    printable = "".join(each if each.isprintable() else " " for each in text)
+    # The body may have been cut within the secret: nowhere near its beginning.
+    beginning = text[: 4 * EXCERPT_CHARS_MAX]
+    printable = "".join(each if each.isprintable() else " " for each in beginning)
     return " ".join(printable.split())[:EXCERPT_CHARS_MAX]
 
 

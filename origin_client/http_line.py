@@ -18,8 +18,11 @@ all the same, such as a 413 from whoever does not read to the end.
 """
 
 import contextlib
+import fcntl
 import socket
 import ssl
+import struct
+import termios
 import threading
 from collections.abc import Generator, Mapping
 from http.client import HTTPException, IncompleteRead
@@ -37,7 +40,9 @@ from origin_client.http_settings import Address, HttpOptions
 from origin_client.origin import OriginUnavailable
 
 CONNECT_S: Final = 5.0  # to one address: a lost SYN is sent again after 1 s and after 3 s
-ANSWER_BYTES_MAX: Final = 4096  # of its body; more says nothing more to anybody here
+_INT: Final = struct.Struct("i")
+# Of its body; an excerpt is made of its beginning, and a token begun there ends within this.
+ANSWER_BYTES_MAX: Final = 16_384
 # An acknowledgement is read to its end: room for some words on each record, or for all of them.
 ACKNOWLEDGEMENT_BYTES_MAX: Final = 1 << 20
 # Firewalls forget connections that are quiet for some minutes, the strictest after one, and drop
@@ -109,6 +114,7 @@ class Line:
         finally:
             timer.cancel()
             timer.join()  # or it might cut the next request
+            self._grip.end()
         self._grip.check()  # the end of what was cut looks like the end of an answer
 
     def _read(self, response: BaseHTTPResponse) -> Answer:
@@ -119,12 +125,12 @@ class Line:
             HTTPException: It is a 2xx that cannot be believed.
         """
         is_taken = 200 <= response.status < 300  # noqa: PLR2004  # 2xx, as written
-        if is_taken and not self._grip.is_sent:
-            raise IncompleteAnswer("it took what it had not read")
         bytes_max = ACKNOWLEDGEMENT_BYTES_MAX if is_taken else ANSWER_BYTES_MAX
         body = b""
         while part := response.read(bytes_max + 1 - len(body)):
             body += part
+        if is_taken and not (self._grip.is_sent and self._grip.has_arrived()):
+            raise IncompleteAnswer("it took what it had not received")
         if len(body) > bytes_max:
             response.close()
             if is_taken:
@@ -167,7 +173,9 @@ class _Grip:
         self.is_cut = False
         self.is_closed = False
         self.is_sent = False
-        self._guard = threading.Lock()
+        self._guard = threading.Lock()  # over the next three
+        self._is_busy = False
+        self._is_over = False
         self._socket: socket.socket | None = None
 
     def begin(self) -> None:
@@ -180,6 +188,26 @@ class _Grip:
             if self.is_closed:
                 raise ConnectionAbortedError("closed")
             self.is_cut = False
+            self._is_busy = True
+
+    def end(self) -> None:
+        """Tell that the request is over."""
+        with self._guard:
+            self._is_busy = False
+            if self._is_over:
+                self._drop()
+
+    def has_arrived(self) -> bool:
+        """Return whether the other side's system has confirmed all that was written.
+
+        An answer confirms what came before it: what is open then was not there to be read.
+
+        Source: tcp(7), ``SIOCOUTQ``.
+        """
+        with self._guard:
+            assert self._socket is not None  # an answer came through it
+            queued_bytes = fcntl.ioctl(self._socket, termios.TIOCOUTQ, bytes(_INT.size))
+        return _INT.unpack(queued_bytes) == (0,)
 
     def check(self) -> None:
         """See that the request under way may go on.
@@ -196,17 +224,22 @@ class _Grip:
         Raises:
             OSError: The request has been cut before; or no descriptor is left.
         """
-        self.release()
         with self._guard:
+            self._drop()
             self.check()
             self._socket = connection.dup()
+            self._is_over = False
 
     def release(self) -> None:
-        """Let go: a connection is only over when both descriptors are closed."""
+        """Let go of a connection that is over, when both descriptors are closed.
+
+        Not before the request's end: ``http.client`` closes its descriptor as soon as it knows
+        that no other request follows, and goes on reading.
+        """
         with self._guard:
-            if self._socket is not None:
-                self._socket.close()
-            self._socket = None
+            self._is_over = True
+            if not self._is_busy:
+                self._drop()
 
     def cut(self) -> None:
         """End the request under way."""
@@ -221,6 +254,11 @@ class _Grip:
         with self._guard:
             self.is_closed = True
         self.cut()
+
+    def _drop(self) -> None:
+        if self._socket is not None:
+            self._socket.close()
+        self._socket = None
 
 
 class _Connection(HTTPConnection):

@@ -10,6 +10,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -197,6 +198,7 @@ class MemoryLane:
         cursor: What was acknowledged.
         on_nothing: Called when a wait is about to find nothing.
         passed: Set once the cursor has moved.
+        directory: Where it would lie.
     """
 
     frames: list[Stored | Quarantined]
@@ -207,6 +209,7 @@ class MemoryLane:
     cursor: Position = START
     on_nothing: Callable[[], None] = lambda: None
     passed: threading.Event = field(default_factory=threading.Event)
+    directory: Path = Path("spool/0") / LANE
 
     def wait(self, at: Position, timeout_s: float) -> bool:
         """Look; wait a little when there is nothing and the caller would."""

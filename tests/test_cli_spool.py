@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -19,7 +19,8 @@ from edge.shell.spool import process
 from edge.shell.spool.claim import Lock
 from edge.shell.spool.disk import OsDisk
 from origin_client.kafka import KafkaOrigin
-from origin_client.origin import Refusal
+from origin_client.log import LogOrigin
+from origin_client.origin import Outgoing, Refusal
 from tests.shell.spool.test_inspect import GOLDEN
 from tests.shell.test_dead import DEAD_MS, FRAME, RECORD
 from tests.test_cli import settings_file
@@ -196,7 +197,7 @@ def test_drain_forwards_everything_and_a_second_has_nothing_to_do(
     ended = spool(*arguments)
 
     assert (ended.code, ended.out) == (0, "")
-    assert ended.err.splitlines()[-1] == "edge: all was forwarded"
+    assert ended.err.splitlines()[-1] == "edge: 10 forwarded, 0 left"
     indexes = [each["index"] for each in published(tmp_path / "origin")["edge.bet.v1"]]
     assert sorted(map(int, map(str, indexes))) == list(range(4, 14))
     assert spool(*arguments).code == 0
@@ -223,7 +224,40 @@ def test_drain_that_runs_out_of_time_says_what_is_left(
     ended = spool("drain", *arguments)
 
     assert ended.code == 1
-    assert ended.err.endswith("edge: not all was forwarded; records left: bet 10\n")
+    assert ended.err.endswith("edge: 0 forwarded, 10 left: bet 10\n")
+
+
+def test_drain_of_no_spool_ends_with_78_and_makes_none(spool: Spool, tmp_path: Path) -> None:
+    ended = spool("drain", "--path", tmp_path / "typo", "--to", f"log:{tmp_path}/origin")
+
+    assert ended.code == 78
+    assert ended.err.startswith("edge: spool.path: there is no spool in ")
+    assert list(tmp_path.glob("typo*")) == []
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_drain_of_a_spool_that_cannot_be_read_ends_with_1(
+    spool: Spool, golden: Path, tmp_path: Path
+) -> None:
+    (golden / "0").chmod(0)
+
+    ended = spool("drain", "--path", golden, "--to", f"log:{tmp_path}/origin")
+
+    (golden / "0").chmod(0o700)
+    assert ended.code == 1
+    assert ended.err.startswith(f"edge: cannot drain {golden}: ")
+
+
+@pytest.mark.parametrize("command", ["drain", "redrive"])
+@pytest.mark.parametrize("duration", ["nan", "-1", "inf", "soon"])
+def test_a_time_that_is_none_is_a_wrong_usage(
+    golden: Path, command: str, duration: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        run(["spool", command, "--path", str(golden), f"--timeout-s={duration}"], {})
+
+    assert ended.value.code == 2
+    assert f"{duration!r} is no number of seconds" in capsys.readouterr().err
 
 
 def test_drain_of_a_spool_in_use_ends_with_1(
@@ -271,6 +305,32 @@ def test_redrive_of_another_lane_leaves_this_one_alone(
 
     letters.measure()
     assert (ended.code, ended.out, letters.bytes_used()) == (0, "", before)
+
+
+@pytest.mark.usefixtures("letters")
+def test_redrive_says_why_the_last_was_refused_and_nothing_that_moves_the_cursor(
+    spool: Spool, golden: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: LogOrigin, __: str, records: Sequence[Outgoing]) -> list[Refusal]:
+        return [Refusal(n, "no\x1b[2J such\nmarket") for n in range(len(records))]
+
+    monkeypatch.setattr(LogOrigin, "publish", refuse)
+
+    ended = spool("redrive", "--path", golden, "--to", f"log:{tmp_path}/origin")
+
+    assert (ended.code, ended.out) == (
+        1,
+        "bet: 0 redriven, 1 refused, 0 damaged, 1 quarantined\n",
+    )
+    assert ended.err.startswith("edge: bet: last refused because: no")
+    assert ended.err.count("\n") == 1
+    assert "\x1b" not in ended.err
+
+
+def test_redrive_without_letters_says_so(spool: Spool, golden: Path, tmp_path: Path) -> None:
+    ended = spool("redrive", "--path", golden, "--to", f"log:{tmp_path}/origin")
+
+    assert ended == (0, "", "edge: no dead letters\n")
 
 
 def test_redrive_of_a_damaged_letter_ends_with_1(

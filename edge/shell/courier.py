@@ -149,7 +149,8 @@ class Courier:
             self._published += len(batch) - len(refused)
         self._breaker = Breaker()
         if refused:
-            cause = next(iter(refused.values()))
+            # What follows may be words of the receiver's, who may quote what it was sent.
+            cause = next(iter(refused.values())).partition(": ")[0]
             log.warning(
                 "not wanted by the origin", extra={"topic": self._topic, "cause": cause}
             )

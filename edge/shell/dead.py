@@ -21,8 +21,9 @@ while a higher one exists. A refused record is
 ``{"dead_ms":…,"reason":"…","crc32":…,"segment":…,"offset":…,"raw":"<base64>"}``. ``crc32`` is
 that of the value's bytes as they stand there, or of the raw bytes. ``lock`` is held (flock)
 while a letter is written, so whoever takes letters out (:mod:`edge.shell.redrive`) can do so
-beside the lane; ``redriven`` tells in decimal how often a letter was taken out because the
-origin had it at last. A crash between a burial and the lane's cursor buries a letter twice,
+beside the lane; ``redriven`` tells in 18 digits how often a letter was taken out because the
+origin had it at last: made with the first letter and overwritten in place, it asks a disk that
+is full by then for no room. A crash between a burial and the lane's cursor buries a letter twice,
 under one (``edgespool``, ``edgeseq``).
 """
 
@@ -47,7 +48,8 @@ FILE_BYTES_MAX: Final = 1 << 20  # a fuller file is left alone; 256 fill the def
 DEAD_DIRECTORY: Final = "dead"
 LOCK_FILE: Final = "lock"
 TALLY_FILE: Final = "redriven"
-_TALLY: Final = re.compile(rb"(\d{1,18})\n\Z")  # what has more digits was not counted
+_TALLY: Final = re.compile(rb"(\d{18})\n\Z")  # more than anybody will ever bury
+_TALLY_BYTES: Final = 19
 _FILE: Final = re.compile(r"(\d{10})\.jsonl\Z")
 _ENCODER: Final = msgspec.json.Encoder()
 
@@ -141,7 +143,7 @@ class DeadLetters:
         """Look at what is there now, since others may take letters out; any thread."""
         try:
             self._bytes_used = sum(letter_files(self._disk, self._directory).values())
-            self._redriven = read_tally(self._disk, self._directory)
+            self._redriven = read_tally(self._disk, self._directory) or 0
         except OSError as error:
             log.warning("dead letters not measured", extra={"cause": str(error)})
 
@@ -177,6 +179,8 @@ class DeadLetters:
         used = self._bytes_used = sum(sizes.values())
         if used + len(lines) > self._bytes_max:
             raise DeadUnavailable(f"{used} of {self._bytes_max} bytes are taken")
+        if not sizes and TALLY_FILE not in self._disk.files(self._directory):
+            write_tally(self._disk, self._directory, 0)
         number, before = max(sizes, default=1), b""
         if sizes.get(number, 0) >= FILE_BYTES_MAX:
             number += 1
@@ -206,14 +210,27 @@ def letter_path(directory: Path, number: int) -> Path:
     return directory / f"{number:010d}.jsonl"
 
 
-def read_tally(disk: Disk, directory: Path) -> int:
-    """Return how many letters were redriven; 0 if none was, or nobody can read the number.
+def read_tally(disk: Disk, directory: Path) -> int | None:
+    """Return how many letters were redriven; ``None`` if nobody can read the number.
 
     Raises:
         OSError: The disk refused.
     """
     try:
-        match = _TALLY.match(disk.read(directory / TALLY_FILE, 0, 64))
+        match = _TALLY.match(disk.read(directory / TALLY_FILE, 0, _TALLY_BYTES + 1))
     except FileNotFoundError:
         return 0
-    return int(match[1]) if match else 0
+    return int(match[1]) if match else None
+
+
+def write_tally(disk: Disk, directory: Path, tally: int) -> None:
+    """Keep how many letters were redriven; in place, if there is a tally already.
+
+    Raises:
+        OSError: The disk refused; the old figure is there, or the new one.
+    """
+    path, content = directory / TALLY_FILE, b"%018d\n" % tally
+    if disk.files(directory).get(TALLY_FILE) == _TALLY_BYTES:
+        disk.overwrite(path, 0, content)
+    else:
+        publish(disk, path, content).close()

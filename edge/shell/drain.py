@@ -14,6 +14,7 @@ from typing import Final, Protocol
 from edge.core.instant import NS_PER_S
 from edge.core.lane import Lane
 from edge.shell.clock import Clock
+from edge.shell.forward import Statistics
 from edge.shell.server import Carrier, finish
 from edge.shell.spool.bulkhead import LaneStatistics
 
@@ -25,22 +26,28 @@ PROGRESS_S: Final = 5  # people who wait look about so often
 
 @dataclass(frozen=True, slots=True)
 class Drained:
-    """What a drain leaves.
+    """What a drain did, and what it leaves.
 
     Attributes:
+        forwarded: Records that the origin has taken, of all lanes.
         left: Records that wait still, by lane; no lane without any.
         dead: Lanes that have dead letters, from now or from before.
     """
 
+    forwarded: int
     left: Mapping[Lane, int]
     dead: Sequence[Lane]
 
 
 class Forwarder(Carrier, Protocol):
-    """Carries one lane, and says what keeps it from that."""
+    """Carries one lane, and says how far it came, and what keeps it from more."""
 
     def health(self) -> str | None:
         """Name the cause when it is not forwarding."""
+        ...
+
+    def statistics(self) -> Statistics:
+        """Tell what it has done."""
         ...
 
 
@@ -102,7 +109,8 @@ class Drain:
         finally:
             finish(forwarders, self._couriers, self._steady_ns(), self._clock)
         buried = [lane for lane, letters in self._dead_letters.items() if letters.bytes_used()]
-        return Drained(self._left(), buried)
+        forwarded = sum(each.statistics().forwarded for each in forwarders)
+        return Drained(forwarded, self._left(), buried)
 
     def _watch(self, stop: threading.Event, timeout_s: float | None) -> None:
         """Return when every forwarder has ended, or nobody wants to wait any longer."""

@@ -29,6 +29,7 @@ import random
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Final, Protocol
 
 from edge.core.backoff import Breaker, State
@@ -51,12 +52,18 @@ PROBE_RECORDS: Final = 1  # the least that tells whether the origin works again
 RECORD_BYTES_MAX: Final = 1_000_000
 IDLE_S: Final = 0.2  # how late a thread that waits for records may notice that it should end
 DEAD_RETRY_S: Final = 1.0  # people make room for dead letters, and they are not faster
+NOTE_S: Final = 10  # an origin that fails in turns for two causes fills no log with them
 STOP_S: Final = 5.0  # one sync of a disk in trouble; then the thread is left to the process
 """How long the forwarders together are waited for once they are abandoned."""
 
 
 class Source(Protocol):
     """A lane's spool, as its one forwarder sees it."""
+
+    @property
+    def directory(self) -> Path:
+        """Where it lies."""
+        ...
 
     @property
     def cursor(self) -> Position:
@@ -152,6 +159,8 @@ class Forwarder:
         self._record_bytes_max = record_bytes_max
         self._breaker = Breaker()
         self._ailment: str | None = None
+        self._told_cause = ""
+        self._told_steady_ns = 0
         self._statistics = Statistics()
         self._is_draining = threading.Event()
         self._is_abandoned = threading.Event()
@@ -308,8 +317,10 @@ class Forwarder:
             dead=so_far.dead + refused,
         )
         if refused or damaged:
-            lost = {"refused": refused, "damaged": damaged}
-            log.warning("dead letters", extra={"lane": self._lane.value, **lost})
+            # Why stands in the letters alone: an origin's words may quote what it was sent.
+            path = self._source.directory / dead.DEAD_DIRECTORY
+            said = {"lane": self._lane.value, "refused": refused, "damaged": damaged}
+            log.warning("dead letters", extra={**said, "path": str(path)})
         if self._ailment is not None:
             log.info("forwarding again", extra={"lane": self._lane.value})
         self._ailment = None
@@ -319,10 +330,21 @@ class Forwarder:
         self._note(cause, is_told=is_told)
 
     def _note(self, cause: str, *, is_told: bool = False) -> None:
-        if self._ailment is None and not is_told:  # once: an outage may last for hours
-            log.warning("forwarding waits", extra={"lane": self._lane.value, "cause": cause})
+        self._tell(cause, is_told=is_told)
         self._ailment = cause
         self._statistics = replace(self._statistics, failures=self._statistics.failures + 1)
+
+    def _tell(self, cause: str, *, is_told: bool) -> None:
+        """Log each cause once, since an outage may last for hours; its changes not too often."""
+        now_ns = self._steady_ns()
+        is_new = self._ailment is None
+        is_change = cause != self._told_cause
+        if is_new or (is_change and now_ns - self._told_steady_ns >= NOTE_S * NS_PER_S):
+            self._told_cause = cause
+            self._told_steady_ns = now_ns
+            if not is_told:
+                said = {"lane": self._lane.value, "cause": cause}
+                log.warning("forwarding waits", extra=said)
 
     def _pause(self, seconds: float) -> None:
         if seconds > 0:

@@ -11,7 +11,9 @@ replaced whole. Then, with the lock, the file as it is by now is written anew wi
 that the origin has; a burial that finds the lock taken waits and comes again. So a line leaves
 only after its acknowledgement, whatever happens in between: a crash costs a repetition, of at
 most one file's letters. ``redriven`` is counted before the lines go, for the same reason: then
-it tells how many letters the origin was given, repetitions included.
+it tells how many letters the origin was given, repetitions included. On a full
+disk a file goes all the same when no letter in it is left: the tally is overwritten in place,
+and where that fails it is short, and said to be.
 
 What stays: a letter refused again alone, with the new reason; a damaged line, since nobody
 knows what it was; a quarantined frame, which holds no event. A second lock lets one redrive of
@@ -32,11 +34,11 @@ import msgspec
 from edge.core.lane import Lane
 from edge.shell.dead import (
     LOCK_FILE,
-    TALLY_FILE,
     RefusedLetter,
     letter_files,
     letter_path,
     read_tally,
+    write_tally,
 )
 from edge.shell.deliver import deliver, first_batch
 from edge.shell.spool.claim import Lock, SpoolLocked
@@ -75,12 +77,23 @@ class Report:
         refused: It refused them again; they stay, with its reason.
         damaged: Lines that are no letter any more; they stay.
         quarantined: Frames that nobody can send; they stay.
+        reason: Why the last one was refused; the origin's words, may quote the letter.
     """
 
     redriven: int = 0
     refused: int = 0
     damaged: int = 0
     quarantined: int = 0
+    reason: str = ""
+
+    def counts(self) -> dict[str, int]:
+        """Return how many there are of each, by name."""
+        return {
+            "redriven": self.redriven,
+            "refused": self.refused,
+            "damaged": self.damaged,
+            "quarantined": self.quarantined,
+        }
 
 
 @dataclass(slots=True)
@@ -187,6 +200,7 @@ class Redrive:
             for place, record in enumerate(batch):
                 line, _ = sheet.waiting[sent + place]
                 if place in refused:
+                    self._report.reason = refused[place]
                     sheet.renewed[line] = _renewed(line, record, refused[place])
                 else:
                     sheet.gone.append(line)
@@ -219,11 +233,21 @@ class Redrive:
             raise SpoolLocked(f"a burial in lane {self._lane} does not end") from error
         try:
             if sheet.gone:
-                tally = read_tally(self._disk, self._directory) + len(sheet.gone)
-                publish(self._disk, self._directory / TALLY_FILE, b"%d\n" % tally).close()
+                self._count(len(sheet.gone))
             self._rewrite(sheet)
         finally:
             lock.release()
+
+    def _count(self, letters: int) -> None:
+        """Count on; without room for the figure it is short, and the letters go all the same."""
+        try:
+            tally = read_tally(self._disk, self._directory)
+            if tally is None:
+                log.warning("tally unreadable, counts anew", extra={"lane": self._lane.value})
+            write_tally(self._disk, self._directory, (tally or 0) + letters)
+        except OSError as error:
+            said = {"lane": self._lane.value, "missing": letters, "cause": str(error)}
+            log.warning("tally short", extra=said)
 
     def _rewrite(self, sheet: _Sheet) -> None:
         files = {

@@ -16,7 +16,7 @@ import pytest
 
 from origin_client.log_layout import CONTENT_TYPE
 from origin_client.open import Reader, open_origin, open_reader
-from origin_client.origin import Origin, OriginUnavailable, Outgoing, Record, Refusal
+from origin_client.origin import Origin, OriginUnavailable, Outgoing, Record
 from tests.fakes_http_origin import Receiver, receiver
 from tests.kafka.broker import Broker
 

@@ -101,9 +101,42 @@ def test_whatever_else_ends_the_replay(status: int, content: bytes) -> None:
         read_ruling(Answer(status, "", content), 1)
 
 
+@pytest.mark.parametrize("status", [401, 429, 500, 503])
+def test_nothing_is_durable_under_a_status_that_refuses(status: int) -> None:
+    """Whoever writes both is broken, and would lose events that it is believed on."""
+    answer = Answer(status, "", verdicts(1, 1))
+
+    try:
+        assert read_ruling(answer, 2).again == range(2)
+    except StuckError:
+        assert status == 401
+
+
+@pytest.mark.parametrize(
+    "code", ["c4n4ry\x1b[31m", "a.b.c", "Bearer", "", "a\n", "x" * 65, "\u202e"]
+)
+def test_a_code_that_is_no_gateways_is_not_repeated(code: str) -> None:
+    refused = verdicts(0, 0, refusal(0, code, retryable=False))
+    for status, content in ((202, refused), (400, json.dumps({"code": code}).encode())):
+        with pytest.raises(StuckError, match=f"^status {status}, http_{status}: not what"):
+            read_ruling(Answer(status, "", content), 1)
+
+
+@pytest.mark.parametrize("pointer", ["\x1b]0;x", "/a.b.c", "/a\n", "a", "/" + "x" * 65])
+def test_a_pointer_that_is_no_gateways_is_left_out(pointer: str) -> None:
+    refused = refusal(0, "schema_violation", retryable=False) | {"pointer": pointer}
+
+    ruling = read_ruling(Answer(202, "", verdicts(0, 0, refused)), 1)
+
+    assert ruling.refused == [Refusal(0, "schema_violation", False)]
+
+
 @pytest.mark.parametrize(
     "content",
     [
+        verdicts(-7, 8),
+        verdicts(8, -7),
+        verdicts(1, retry_after_ms=10**400),
         verdicts(2),
         verdicts(0),
         verdicts(0, 0, refusal(1, "x", retryable=True)),

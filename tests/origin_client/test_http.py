@@ -107,7 +107,7 @@ def test_among_50_exactly_the_bad_one_is_refused_and_the_others_are_there_once()
     with receiver(refusing([records[31].value])) as there, origin_at(there) as origin:
         refusals = origin.publish(TOPIC, records)
 
-    assert refusals == [Refusal(31, refusals[0].reason)]
+    assert refusals == [Refusal(31, refusals[0].reason, is_final=True)]
     assert "422" in refusals[0].reason
     assert there.events[TOPIC] == values(records[:31] + records[32:])
 
@@ -140,11 +140,16 @@ def test_no_body_is_larger_than_allowed() -> None:
     ("mood", "cause"),
     [
         pytest.param(reset, "broke .Connection reset by peer", id="reset"),
-        pytest.param(raw(b""), "broke .Remote end closed", id="closed"),
+        pytest.param(raw(b""), "broke .it hung up", id="closed"),
         pytest.param(raw(b"HTTP/1.1 2"), "broke", id="half a status"),
         pytest.param(raw(b"\x00\xff\r\n\r\n"), "broke", id="not HTTP"),
         pytest.param(raw(OK + b"Content-Length: 100\r\n\r\nhalf"), "broke", id="half a body"),
         pytest.param(raw(OK + CHUNKED + b"\r\nzz\r\n"), "broke", id="broken chunks"),
+        pytest.param(raw(OK + CHUNKED + b"\r\n-5\r\n"), "broke .its ans", id="chunk of -5"),
+        pytest.param(raw(OK), "broke .it hung up", id="half a head"),
+        pytest.param(raw(OK + b"Server: prox"), "broke .it hung up", id="half a line"),
+        pytest.param(raw(OK + b"Content-Length: -5\r\n\r\n"), "broke .the le", id="length -5"),
+        pytest.param(Reply(500, b"x" * 5000), "500 Int.*: it fails", id="500 at length"),
         pytest.param(hang, "does not answer in time", id="hanging"),
         pytest.param(drip_head(pause_s=0.05), "does not answer in time", id="dripping"),
         pytest.param(Reply(503), "503 Service Unavailable: it fails", id="503"),

@@ -86,6 +86,22 @@ def test_the_receivers_words_are_made_harmless(body: bytes, reason: str) -> None
     assert objection(answer(400, body), "hush") == reason
 
 
+def test_half_a_secret_at_the_end_of_what_was_read_is_not_moved_into_view() -> None:
+    reason = objection(answer(400, b"no:" + b" " * 4096 + b"hus"), "hush")
+
+    assert reason == "the receiver answers 400 Bad Request: no:"
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["a/b+c=", r"a\/b+c=", r"a\\/b+c=", r"a\u002Fb\u002bc\u003d", "a%2Fb%2Bc%3d"],
+)
+def test_a_secret_is_known_however_it_is_escaped(written: str) -> None:
+    reason = objection(answer(400, f"you sent {written}!".encode()), "a/b+c=")
+
+    assert reason == "the receiver answers 400 Bad Request: you sent <secret>!"
+
+
 def test_the_receivers_words_are_few() -> None:
     reason = objection(answer(422, b"x" * 4096), None)
 

@@ -5,14 +5,14 @@ import socket
 import threading
 from collections.abc import Callable, Generator
 from pathlib import Path
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import pytest
 from hypothesis import example, given, settings, strategies as st
 from typing_extensions import override
 
 from origin_client import http_line
-from origin_client.http_answer import Answer
+from origin_client.http_answer import Answer, objection
 from origin_client.http_line import ANSWER_BYTES_MAX, Line
 from origin_client.http_settings import HttpOptions, read_address
 from origin_client.origin import OriginUnavailable
@@ -224,6 +224,134 @@ def test_no_more_of_an_answer_is_read_than_wanted(surplus: int, connections: int
             assert len(answer.body) - ANSWER_BYTES_MAX in {0, 1}
 
     assert there.connections == connections
+
+
+@contextlib.contextmanager
+def answering(answer: bytes, *, read_bytes: int, stays: bool) -> Generator[str]:
+    """Answer once that many bytes were read; hang up or begin to drip; yields the authority."""
+    over = threading.Event()
+
+    def say() -> None:
+        connection, _ = listener.accept()
+        with connection, contextlib.suppress(OSError):
+            left = read_bytes
+            while left > 0 and (part := connection.recv(left)):
+                left -= len(part)
+            connection.sendall(answer)
+            while stays and not over.wait(0.02):
+                connection.sendall(b"x")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)  # for what it accepts
+        thread = threading.Thread(target=say)
+        thread.start()
+        try:
+            yield f"127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            over.set()
+            thread.join()
+
+
+OK: Final = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+BEYOND_BUFFERS_BYTES: Final = 64 << 20
+WITHIN_BUFFERS_BYTES: Final = 100_000
+
+
+def test_who_hangs_up_before_all_was_sent_has_taken_nothing() -> None:
+    with (
+        answering(OK, read_bytes=300, stays=False) as authority,
+        line_to(f"http://{authority}") as line,
+        pytest.raises(OriginUnavailable, match="broke"),
+    ):
+        post(line, bytes(BEYOND_BUFFERS_BYTES))
+
+
+def test_what_could_not_be_written_was_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All that was written has arrived: the connection broke between head and body."""
+
+    def break_at_body(connection: socket.socket, part: bytes) -> None:
+        if part == BODY:
+            raise BrokenPipeError
+        assert connection.send(part) == len(part)
+
+    monkeypatch.setattr(socket.socket, "sendall", break_at_body)
+    with (
+        answering(OK, read_bytes=100, stays=True) as authority,
+        line_to(f"http://{authority}") as line,
+        pytest.raises(OriginUnavailable, match="it took what it had not received"),
+    ):
+        post(line)
+
+
+def test_what_still_waits_in_our_own_system_was_not_taken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    room = (socket.SOL_SOCKET, socket.SO_SNDBUF, 2 * WITHIN_BUFFERS_BYTES)
+    monkeypatch.setattr(http_line, "_SOCKET_OPTIONS", [room])
+    with (
+        answering(OK, read_bytes=300, stays=True) as authority,
+        line_to(f"http://{authority}") as line,
+        pytest.raises(OriginUnavailable, match="it took what it had not received"),
+    ):
+        post(line, bytes(WITHIN_BUFFERS_BYTES))
+
+
+def test_an_objection_to_what_was_not_read_counts() -> None:
+    with (
+        answering(OK.replace(b"200 OK", b"413 No"), read_bytes=300, stays=False) as authority,
+        line_to(f"http://{authority}") as line,
+    ):
+        assert post(line, bytes(BEYOND_BUFFERS_BYTES)).status == 413
+
+
+@pytest.mark.parametrize("last", [b"", b"Connection: close\r\n"])
+def test_an_answer_that_drips_until_it_hangs_up_ends_at_the_deadline(last: bytes) -> None:
+    """The library closes its descriptor before such an answer is read."""
+    with (
+        answering(
+            b"HTTP/1.1 200 OK\r\n%s\r\n" % last, read_bytes=len(BODY), stays=True
+        ) as authority,
+        line_to(f"http://{authority}", SOON_S) as line,
+        pytest.raises(OriginUnavailable, match="does not answer in time"),
+    ):
+        post(line)
+
+
+def test_an_acknowledgement_is_read_to_its_end_or_is_none() -> None:
+    verbose = Reply(200, b"x" * http_line.ACKNOWLEDGEMENT_BYTES_MAX)
+    with receiver(always(verbose)) as there, line_to(there.url) as line:
+        assert post(line).status == 200
+        there.script = always(Reply(200, verbose.body + b"x"))
+        with pytest.raises(OriginUnavailable, match="answers more than"):
+            post(line)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"-ERR unknown: canary\r\n\r\n",
+        b"HTTP/1.1 canary\r\n\r\n",
+        b"HTTP/9.canary 200 OK\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\ncanary\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: canary\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\ncanary\r\n",
+        b"HTTP/1.1 302 Found\r\nLocation: http://canary:canary/\r\n\r\n",
+        b"HTTP/1.1 500 canary\r\n\r\ncanary",
+    ],
+)
+def test_no_cause_and_no_log_repeats_what_the_receiver_says(
+    there: Receiver, answer: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    there.script = always(raw(answer))
+    said = ""
+    with line_to(there.url) as line:
+        try:
+            objection(post(line), None)
+        except OriginUnavailable as error:
+            said = str(error)
+
+    assert said
+    assert "canary" not in said + caplog.text
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import logging
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import pytest
@@ -14,7 +14,7 @@ from edge.shell import courier
 from edge.shell.courier import Courier, CourierStatistics
 from edge.shell.deliver import BATCH_BYTES_MAX
 from edge.shell.forward import Timing
-from origin_client.origin import OriginUnavailable, Outgoing
+from origin_client.origin import OriginUnavailable, Outgoing, Refusal
 from tests.fakes import FakeClock, later
 from tests.fakes_forward import LANE, Outcome, RecordingOrigin, stored
 
@@ -159,6 +159,21 @@ def test_what_the_origin_refuses_is_dropped_and_its_neighbours_arrive(
     assert post.origin.numbers() == [1, 3]
     assert post.courier.statistics() == CourierStatistics(published=2, dropped=1)
     assert [each.message for each in caplog.records] == ["not wanted by the origin"]
+
+
+def test_a_refusal_is_logged_without_the_words_of_whoever_refuses(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: RecordingOrigin, __: str, records: Sequence[Outgoing]) -> list[Refusal]:
+        return [Refusal(n, "answers 422: player-1: excluded") for n in range(len(records))]
+
+    monkeypatch.setattr(RecordingOrigin, "publish", refuse)
+    post = Post()
+    post.courier.offer(record(1))
+
+    post.carry()
+
+    assert [vars(each)["cause"] for each in caplog.records] == ["answers 422"]
 
 
 def test_an_outage_does_not_keep_it_from_ending_when_told(post: Post) -> None:

@@ -277,7 +277,7 @@ def test_letters_taken_out_are_noticed_when_it_looks_anew(tmp_path: Path) -> Non
     dead_letters = DeadLetters(OsDisk(), tmp_path / "dead", bytes_max=BYTES_MAX)
     dead_letters.bury([refused()])
     (tmp_path / "dead" / "0000000001.jsonl").unlink()
-    (tmp_path / "dead" / dead.TALLY_FILE).write_text("1\n")
+    (tmp_path / "dead" / dead.TALLY_FILE).write_text(f"{1:018d}\n")
 
     dead_letters.measure()
 
@@ -286,13 +286,29 @@ def test_letters_taken_out_are_noticed_when_it_looks_anew(tmp_path: Path) -> Non
 
 def test_how_many_were_redriven_is_known_from_the_start(tmp_path: Path) -> None:
     (tmp_path / "dead").mkdir()
-    (tmp_path / "dead" / dead.TALLY_FILE).write_text("17\n")
+    (tmp_path / "dead" / dead.TALLY_FILE).write_text(f"{17:018d}\n")
 
     assert DeadLetters(OsDisk(), tmp_path / "dead", bytes_max=BYTES_MAX).redriven() == 17
 
 
-@pytest.mark.parametrize("content", [b"", b"?\n", b"-1\n", b"1", b"\xff\n", b"9" * 40 + b"\n"])
+@pytest.mark.parametrize(
+    "content", [b"", b"?\n", b"-%017d\n" % 1, b"%018d" % 1, b"\xff\n", b"9" * 40 + b"\n"]
+)
 def test_a_tally_that_nobody_wrote_so_counts_nothing(tmp_path: Path, content: bytes) -> None:
     (tmp_path / dead.TALLY_FILE).write_bytes(content)
 
-    assert dead.read_tally(OsDisk(), tmp_path) == 0
+    assert dead.read_tally(OsDisk(), tmp_path) is None
+    assert DeadLetters(OsDisk(), tmp_path, bytes_max=BYTES_MAX).redriven() == 0
+
+
+def test_the_tally_is_made_with_the_first_letter_and_then_left_alone(tmp_path: Path) -> None:
+    dead_letters = DeadLetters(OsDisk(), tmp_path, bytes_max=BYTES_MAX)
+    dead_letters.bury([refused()])
+    tallies = [dead.read_tally(OsDisk(), tmp_path)]
+    assert (tmp_path / dead.TALLY_FILE).exists()
+    dead.write_tally(OsDisk(), tmp_path, 5)
+    dead.letter_path(tmp_path, 1).unlink()
+    dead_letters.bury([refused()])
+    tallies.append(dead.read_tally(OsDisk(), tmp_path))
+
+    assert tallies == [0, 5]

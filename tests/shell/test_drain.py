@@ -10,6 +10,7 @@ import pytest
 from edge.core.lane import Lane
 from edge.shell.courier import FLUSH_S
 from edge.shell.drain import Drain, Drained
+from edge.shell.forward import Statistics
 from edge.shell.spool.bulkhead import LaneStatistics
 from edge.shell.spool.shelf import Holdings
 from tests.fakes import FakeClock, later
@@ -47,6 +48,10 @@ class FakeCarrier:
     def health(self) -> str | None:
         """Always ill."""
         return "away"
+
+    def statistics(self) -> Statistics:
+        """One record each."""
+        return Statistics(forwarded=1)
 
 
 @dataclass
@@ -96,7 +101,7 @@ def test_it_ends_when_every_lane_is_empty_and_the_couriers_come_last() -> None:
     told: list[str] = []
     busy, courier = FakeCarrier(5, told), FakeCarrier(0, told)
 
-    assert drained(busy, courier, FakeClock()) == Drained({}, [Lane.GAME])
+    assert drained(busy, courier, FakeClock()) == Drained(len(Lane), {}, [Lane.GAME])
     assert told == ["start", "start", "drain", "drain", "drain"]
 
 

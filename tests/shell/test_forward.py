@@ -17,7 +17,7 @@ from edge.core.record import Footprint, Record
 from edge.shell.clock import SystemClock
 from edge.shell.dead import DeadLetters
 from edge.shell.deliver import BATCH_RECORDS_MAX
-from edge.shell.forward import COMPANY_MS, Forwarder, Statistics, Timing
+from edge.shell.forward import COMPANY_MS, NOTE_S, Forwarder, Statistics, Timing
 from edge.shell.spool.commit import Commit, Synced
 from edge.shell.spool.disk import OsDisk
 from edge.shell.spool.lane_spool import Quarantined, Stored
@@ -127,10 +127,11 @@ def test_dead_letters_are_told_once_a_batch(caplog: pytest.LogCaptureFixture) ->
 
     [warning] = caplog.records
     assert warning.message == "dead letters"
-    assert {name: vars(warning)[name] for name in ("lane", "refused", "damaged")} == {
+    assert {name: vars(warning)[name] for name in ("lane", "refused", "damaged", "path")} == {
         "lane": LANE.value,
         "refused": 1,
         "damaged": 1,
+        "path": str(world.lane.directory / "dead"),
     }
 
 
@@ -209,6 +210,30 @@ def test_an_outage_that_the_origin_has_logged_is_not_logged_again(
 
     assert seen == ["origin unavailable: away"]
     assert caplog.records == []
+
+
+@pytest.mark.parametrize(
+    ("every_s", "told"),
+    [(0, ["away"]), (NOTE_S, ["away", "full", "away", "full"])],
+    ids=["at once", "slowly"],
+)
+def test_a_change_of_cause_is_logged_but_not_one_after_another(
+    caplog: pytest.LogCaptureFixture, every_s: float, told: list[str]
+) -> None:
+    world = World(run_of(1))
+    causes = ["away", "full", "away", "full", "full"]
+
+    def fail() -> None:
+        if causes:
+            world.clock.advance(every_s)
+            raise OriginUnavailable(causes.pop(0))
+
+    world.origin.before_publish = fail
+
+    world.forward()
+
+    said = [each.__dict__["cause"] for each in caplog.records]
+    assert said == [f"origin unavailable: {cause}" for cause in told]
 
 
 def test_lanes_that_lost_the_same_origin_do_not_come_back_together() -> None:

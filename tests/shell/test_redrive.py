@@ -136,11 +136,42 @@ def test_every_redrive_is_counted_on(yard: Graveyard) -> None:
     assert yard.tally() == 2
 
 
+@pytest.mark.parametrize("is_made", [True, False], ids=["tally", "no tally"])
+def test_a_full_disk_keeps_no_letter_that_the_origin_has(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, *, is_made: bool
+) -> None:
+    disk = FakeDisk()
+    yard = Graveyard(tmp_path / "dead", disk)
+    yard.bury(letter(1))
+    if not is_made:
+        disk.unlink(yard.directory / dead.TALLY_FILE)
+    disk.capacity -= disk.free
+
+    assert yard.redrive() == Report(redriven=1)
+
+    assert (yard.lines(), yard.tally()) == ([], int(is_made))
+    said = [] if is_made else [("tally short", 1)]
+    assert [(each.message, each.__dict__["missing"]) for each in caplog.records] == said
+
+
+def test_a_damaged_tally_counts_anew_and_is_told_once(
+    yard: Graveyard, caplog: pytest.LogCaptureFixture
+) -> None:
+    yard.bury(letter(1, size=dead.FILE_BYTES_MAX))
+    yard.bury(letter(2))
+    (yard.directory / dead.TALLY_FILE).write_text("?" * 19)
+
+    assert yard.redrive() == Report(redriven=2)
+
+    assert yard.tally() == 2
+    assert [each.message for each in caplog.records] == ["tally unreadable, counts anew"]
+
+
 def test_one_that_is_refused_again_stays_with_the_new_reason(yard: Graveyard) -> None:
     yard.bury(*(letter(number) for number in range(1, 5)))
     yard.origin.poison = frozenset({2})
 
-    assert yard.redrive() == Report(redriven=3, refused=1)
+    assert yard.redrive() == Report(redriven=3, refused=1, reason="poison among 1")
 
     (line,) = yard.lines()
     again = msgspec.json.decode(line)

@@ -64,13 +64,13 @@ def test_what_a_killed_gateway_left_is_forwarded_in_order(
     impatient = drain(here, "--timeout-s", "1")
     _, said = impatient.communicate()
     assert impatient.returncode == 1
-    assert said.endswith("edge: not all was forwarded; records left: game 30\n")
+    assert said.endswith("edge: 0 forwarded, 30 left: game 30\n")
 
     receiver.start()
     done = drain(here)
     _, said = done.communicate()
 
-    assert (done.returncode, said.splitlines()[-1]) == (0, "edge: all was forwarded")
+    assert (done.returncode, said.splitlines()[-1]) == (0, "edge: 30 forwarded, 0 left")
     delivered = [msgspec.json.decode(each) for each in receiver.events[TOPIC]]
     assert [each["id"] for each in delivered] == [event["id"] for event in events]
     assert [each["edgeseq"] for each in delivered] == [str(n) for n in range(1, 31)]
@@ -91,7 +91,7 @@ def test_told_to_stop_it_says_what_is_left_and_loses_nothing(
     _, said = stopped.communicate()
 
     assert stopped.returncode == 1
-    assert said.endswith("edge: not all was forwarded; records left: game 3\n")
+    assert said.endswith("edge: 0 forwarded, 3 left: game 3\n")
     receiver.start()
     last = drain(here)
     last.communicate()

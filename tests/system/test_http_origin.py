@@ -8,13 +8,15 @@ import pytest
 
 from edge.demo.evening import drain
 from edge.demo.ledger import Event
-from tests.fakes_http_origin import Receiver, Reply, Request, always, receiver, take
+from tests.fakes_http_origin import Mood, Receiver, Reply, Request, always, receiver, take
+from tests.fakes_keys import raw
 from tests.system.conftest import Build
 from tests.system.world import TABLE, World
 
 pytestmark = pytest.mark.system
 
 TOPIC = "edge.game.v1"
+CANARIES = ["player-canary", "canary@example.com", "c4n4ry/token=="]
 
 
 def kept(there: Receiver) -> list[dict[str, Any]]:
@@ -85,6 +87,38 @@ def test_a_token_that_is_not_accepted_kills_no_event_and_is_changed_without_a_re
 
         assert drain(here.gateway) == []
     assert [each["id"] for each in kept(there)] == [event["id"] for event in events]
+
+
+def test_whatever_a_receiver_repeats_of_what_it_was_sent_is_shown_nowhere(
+    build: Build, tmp_path: Path
+) -> None:
+    def echo(request: Request) -> bytes:
+        return " ".join([*CANARIES, *request.headers.values(), str(request.events)]).encode()
+
+    def babble(request: Request) -> Mood:
+        return raw(b"-ERR %s\r\n\r\n" % echo(request))
+
+    def complain(request: Request) -> Reply:
+        return Reply(422, echo(request))
+
+    token = tmp_path / "token"
+    token.write_text(CANARIES[2])
+    with receiver(babble) as there:
+        options = {"bearer_file": str(token)}
+        here = build({"origin": {"url": there.url}, "origin.options": options})
+        here.gateway.start()
+        here.wait_until_ready()
+        ada = here.visit("canary")
+        assert here.say(ada, TABLE.spin(ada, 1)).counts == (1, 0)
+        wait_until_told(here, "its answer is not HTTP")
+        shown = [str(here.ask("/readyz").json), here.gateway.metrics()]
+
+        there.script = complain
+        here.wait(lambda: "not wanted by the origin" in str(here.log_lines()), "refused")
+
+        shown += [str(here.ask("/readyz").json), here.gateway.metrics(), str(here.log_lines())]
+    assert "forwarding waits" in shown[-1]
+    assert [canary for canary in CANARIES if canary in str(shown)] == []
 
 
 def test_one_event_that_the_receiver_never_takes_costs_its_neighbours_nothing(

@@ -14,6 +14,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 from typing import Final, Self
 
 import msgspec
@@ -52,6 +53,7 @@ class SteadyLane:
 
     frames: Sequence[Stored]
     cursor: Position = START
+    directory: Path = Path("spool/0") / LANE
 
     def wait(self, at: Position, timeout_s: float) -> bool:
         """Look; wait a little when there is nothing and the caller would."""

@@ -148,11 +148,17 @@ def durable_file(path: Path) -> Generator[BinaryIO]:
     """Open a file that is at *path*, whole and on stable storage, once the block has ended.
 
     Nobody else may read it, as nobody may read a spool. After an exception nothing is there,
-    or what was there before.
+    or what was there before. A device or a pipe is written to as it is, and a link followed:
+    a file in its place would be one nobody reads.
 
     Raises:
         OSError: It cannot be written.
     """
+    if path.exists() and not path.is_file():
+        with path.open("wb") as device:
+            yield device
+        return
+    path = path.resolve()
     temporary = path.with_name(f".{path.name}.tmp")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:

@@ -4,6 +4,7 @@ Reads only, takes no lock. What the owner changes meanwhile may be missed, or se
 torn end of the segment being written is no fault.
 """
 
+import contextlib
 from collections.abc import Callable, Iterator
 from itertools import chain
 from pathlib import Path
@@ -14,6 +15,7 @@ import msgspec
 from edge.config import ConfigError
 from edge.core.frame import HEADER_BYTES, Frame, UnknownVersion
 from edge.core.lane import Lane
+from edge.shell.dead import DEAD_DIRECTORY, letter_files, letter_path
 from edge.shell.spool.claim import read_identity, unknown_format
 from edge.shell.spool.cursor import Position
 from edge.shell.spool.disk import OsDisk
@@ -84,6 +86,8 @@ class LaneRow(msgspec.Struct, frozen=True, kw_only=True):
         bytes_waiting: Of their frames.
         bytes_retained: Acknowledged, kept for recall.
         oldest_ms: ``accepted_ms`` of the oldest record on disk, unix ms.
+        dead_letters: Refused records and quarantined frames that lie in ``dead/``.
+        dead_bytes: Of their files.
     """
 
     worker: str
@@ -93,6 +97,8 @@ class LaneRow(msgspec.Struct, frozen=True, kw_only=True):
     bytes_waiting: int
     bytes_retained: int
     oldest_ms: int | None
+    dead_letters: int
+    dead_bytes: int
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True):
@@ -176,6 +182,7 @@ class _Desk:
         self.lane: Final = lane
         self.files: Final = files
         self.seen: Final[Outline] = outline(files)
+        self.dead: Final = files.directory / DEAD_DIRECTORY
 
     def end(self, segment: int) -> int:
         """Tell where the segment's bytes end."""
@@ -225,6 +232,7 @@ def _records(desk: _Desk) -> Iterator[RecordRow]:
 def _figures(desk: _Desk) -> Iterator[LaneRow]:
     segments = [survey(desk.files, h, desk.end(h.number)) for h in desk.seen.headers]
     holdings = Shelf(segments, desk.seen.cursor, None).holdings()
+    letters = list(_letters(desk))
     yield LaneRow(
         worker=desk.worker,
         lane=desk.lane,
@@ -233,7 +241,17 @@ def _figures(desk: _Desk) -> Iterator[LaneRow]:
         bytes_waiting=holdings.bytes_waiting,
         bytes_retained=holdings.bytes_retained,
         oldest_ms=holdings.oldest_ms,
+        dead_letters=sum(count for count, _ in letters),
+        dead_bytes=sum(size for _, size in letters),
     )
+
+
+def _letters(desk: _Desk) -> Iterator[tuple[int, int]]:
+    """Yield how many letters each file of ``dead/`` holds, and its bytes."""
+    disk = OsDisk()
+    for file, size in letter_files(disk, desk.dead).items():
+        with contextlib.suppress(FileNotFoundError):  # a redrive has just emptied it
+            yield disk.read(letter_path(desk.dead, file), 0, size).count(b"\n"), size
 
 
 def _faults(desk: _Desk) -> Iterator[Fault]:

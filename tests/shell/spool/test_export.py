@@ -1,6 +1,7 @@
 """An export holds every record there is, and tells of each place where one may be missing."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -128,6 +129,30 @@ def test_a_durable_file_is_there_whole_and_for_nobody_else(tmp_path: Path) -> No
 
     (out,) = tmp_path.iterdir()
     assert (out.name, out.read_bytes(), out.stat().st_mode & 0o777) == ("out", b"all", 0o600)
+
+
+def test_a_pipe_is_written_to_and_stays_one(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "out")
+    reader = os.open(tmp_path / "out", os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        with durable_file(tmp_path / "out") as file:
+            file.write(b"all")
+        assert os.read(reader, 10) == b"all"
+    finally:
+        os.close(reader)
+
+    (out,) = tmp_path.iterdir()
+    assert out.is_fifo()
+
+
+def test_a_link_is_followed_and_stays_one(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("out")
+
+    with durable_file(tmp_path / "link") as file:
+        file.write(b"all")
+
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "out").read_bytes() == b"all"
 
 
 def test_a_durable_file_that_fails_leaves_what_was_there(tmp_path: Path) -> None:

@@ -8,6 +8,8 @@ import pytest
 
 from edge.config import ConfigError
 from edge.core.lane import Lane
+from edge.shell import dead
+from edge.shell.dead import DeadLetters
 from edge.shell.spool.cursor import Position, store
 from edge.shell.spool.disk import OsDisk
 from edge.shell.spool.inspect import (
@@ -20,6 +22,7 @@ from edge.shell.spool.inspect import (
     lines,
 )
 from edge.shell.spool.segment import LaneFiles
+from tests.shell.test_dead import DEAD_MS, FRAME
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 FIRST_RUN = "00000000-0000-4000-8000-000000000002"
@@ -86,8 +89,20 @@ def test_stats_tells_what_waits(root: Path) -> None:
             bytes_waiting=10 * 132,
             bytes_retained=4 * 132,
             oldest_ms=START_MS,
+            dead_letters=0,
+            dead_bytes=0,
         )
     ]
+
+
+def test_stats_tells_how_many_letters_are_dead(root: Path) -> None:
+    letters = DeadLetters(OsDisk(), root / "0/bet/dead", bytes_max=1 << 20)
+    letters.bury([dead.quarantined(FRAME, dead_ms=DEAD_MS)] * 3)
+
+    (row,) = inspect("stats", root)
+
+    assert isinstance(row, LaneRow)
+    assert (row.dead_letters, row.dead_bytes) == (3, letters.bytes_used())
 
 
 def test_verify_finds_nothing_in_a_sound_spool_nor_in_a_torn_end(root: Path) -> None:
