@@ -197,7 +197,10 @@ class Receiver:
             name.lower(): value for name, value in (line.split(": ", 1) for line in lines)
         }
         while len(body) < int(headers["content-length"]):
-            body += connection.recv(65536)
+            part = connection.recv(65536)
+            if not part:
+                return None
+            body += part
         return self._request(first, headers, body)
 
     def _request(self, first: str, headers: dict[str, str], body: bytes) -> Request:
