@@ -41,6 +41,7 @@ from edge.shell.spool.claim import Lock, SpoolLocked
 from edge.shell.spool.disk import Disk, publish, settle_directory
 from edge.shell.spool.lane_spool import Quarantined, Stored
 from origin_client.envelope import mark_dead
+from origin_client.origin import Outgoing
 
 log: Final = logging.getLogger("edge.dead")
 
@@ -98,8 +99,8 @@ class QuarantinedLetter(Letter, frozen=True, kw_only=True):
     raw: str
 
 
-def refused(record: Stored, reason: str, *, dead_ms: int) -> RefusedLetter:
-    """Write the letter of a record that the origin will never take."""
+def refused(record: Stored | Outgoing, reason: str, *, dead_ms: int) -> RefusedLetter:
+    """Write the letter of a record that the origin will never take, or not yet again."""
     value = mark_dead(record.value, reason)
     return RefusedLetter(
         dead_ms=dead_ms,

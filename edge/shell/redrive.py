@@ -34,16 +34,16 @@ import msgspec
 from edge.core.lane import Lane
 from edge.shell.dead import (
     LOCK_FILE,
-    RefusedLetter,
     letter_files,
     letter_path,
     read_tally,
+    refused,
     write_tally,
 )
 from edge.shell.deliver import deliver, first_batch
 from edge.shell.spool.claim import Lock, SpoolLocked
 from edge.shell.spool.disk import Disk, publish
-from origin_client.envelope import mark_dead, unmark_dead
+from origin_client.envelope import unmark_dead
 from origin_client.origin import Origin, OriginUnavailable, Outgoing, Refusal
 
 log: Final = logging.getLogger("edge.redrive")
@@ -196,17 +196,17 @@ class Redrive:
         """
         sent = 0
         while batch := first_batch(record for _, record in sheet.waiting[sent:]):
-            refused = self._deliver(batch)
+            refusals = self._deliver(batch)
             for place, record in enumerate(batch):
                 line, _ = sheet.waiting[sent + place]
-                if place in refused:
-                    self._report.reason = refused[place]
-                    sheet.renewed[line] = _renewed(line, record, refused[place])
+                if place in refusals:
+                    self._report.reason = refusals[place]
+                    sheet.renewed[line] = _renewed(line, record, refusals[place])
                 else:
                     sheet.gone.append(line)
             sent += len(batch)
-            self._report.redriven += len(batch) - len(refused)
-            self._report.refused += len(refused)
+            self._report.redriven += len(batch) - len(refusals)
+            self._report.refused += len(refusals)
 
     def _deliver(self, records: Sequence[Outgoing]) -> Mapping[int, str]:
         while True:
@@ -286,12 +286,4 @@ def _opened(line: bytes) -> Outgoing | bool:
 
 
 def _renewed(line: bytes, record: Outgoing, reason: str) -> bytes:
-    value = mark_dead(record.value, reason)
-    letter = RefusedLetter(
-        dead_ms=_DECODER.decode(line).dead_ms,
-        reason=reason,
-        crc32=zlib.crc32(value),
-        key=record.key.decode(),
-        value=msgspec.Raw(value),
-    )
-    return _ENCODER.encode(letter)
+    return _ENCODER.encode(refused(record, reason, dead_ms=_DECODER.decode(line).dead_ms))
