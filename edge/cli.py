@@ -8,13 +8,24 @@ import argparse
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from edge.cli_spool import add_spool
 from edge.config import Config, ConfigError
-from edge.console import DONE, FAILED, MISCONFIGURED, USAGE, fail, keep_journal, say, tell
+from edge.console import (
+    DONE,
+    FAILED,
+    MISCONFIGURED,
+    USAGE,
+    Environ,
+    add_config,
+    fail,
+    keep_journal,
+    say,
+    tell,
+)
 
 if TYPE_CHECKING:
     from edge.shell.keys.mint import SigningKey
@@ -23,14 +34,8 @@ if TYPE_CHECKING:
 # As the gateway reads a ``sid``; ``uuid.UUID`` would take more.
 _UUID: Final = re.compile(r"(?i)[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
-Environ = Mapping[str, str]
 Command = Callable[[argparse.Namespace, Environ], int]
 
-_CONFIG: Final[dict[str, Any]] = {
-    "type": Path,
-    "metavar": "FILE",
-    "help": "TOML; variables EDGE_<SECTION>__<FIELD> go over it",
-}
 _KEY: Final[dict[str, Any]] = {
     "type": Path,
     "required": True,
@@ -86,12 +91,12 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_serve(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(command=_serve)
-    parser.add_argument("--config", **_CONFIG)
+    add_config(parser)
 
 
 def _add_check(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(command=_check)
-    parser.add_argument("--config", **_CONFIG)
+    add_config(parser)
     parser.add_argument("--json", action="store_true", help="one JSON object per finding")
 
 
@@ -130,7 +135,7 @@ def _add_origin(parser: argparse.ArgumentParser) -> None:
     cat = commands.add_parser("cat", help="print the records of a topic")
     cat.set_defaults(command=_origin_cat)
     cat.add_argument("url", nargs="?", metavar="URL", help="log:PATH or kafka://HOST:PORT,…")
-    cat.add_argument("--config", **_CONFIG)
+    add_config(cat)
     cat.add_argument(
         "--option",
         action="append",

@@ -9,29 +9,22 @@ import math
 import signal
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from edge.config import Config, OriginSettings
-from edge.console import DONE, FAILED, fail, keep_journal, say, tell
+from edge.console import DONE, FAILED, Environ, add_config, fail, keep_journal, say, tell
 from edge.core.lane import Lane
 
 if TYPE_CHECKING:
     from edge.shell.redrive import Report
 
-Environ = Mapping[str, str]
 
 TIMEOUT_S: Final = 30.0  # a broker's restart is over by then
-
-_CONFIG: Final[dict[str, Any]] = {
-    "type": Path,
-    "metavar": "FILE",
-    "help": "TOML; variables EDGE_<SECTION>__<FIELD> go over it",
-}
 
 
 def add_spool(parser: argparse.ArgumentParser) -> None:
@@ -41,7 +34,7 @@ def add_spool(parser: argparse.ArgumentParser) -> None:
     def add(name: str, command: Callable[..., int], meaning: str) -> argparse.ArgumentParser:
         added = commands.add_parser(name, help=meaning)
         added.set_defaults(command=command)
-        added.add_argument("--config", **_CONFIG)
+        add_config(added)
         added.add_argument("--path", type=Path, metavar="DIR", help="instead of spool.path")
         return added
 

@@ -1,19 +1,33 @@
-"""What the command line says, and how it ends: results to standard output, the rest to error.
+"""What every command has in common: its settings, what it says, and how it ends.
+
+Results go to standard output, the rest to standard error.
 
 0 is done, 1 failed, 2 a wrong usage, 78 a wrong configuration.
 """
 
+import argparse
 import sys
-from typing import Final
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final, TypeAlias
 
 from edge.shell.clock import SystemClock
 from edge.shell.journal import LINE_BYTES_MAX, configure, harmless
+
+Environ: TypeAlias = Mapping[str, str]
+"""The environment, for settings."""
 
 DONE: Final = 0
 FAILED: Final = 1
 USAGE: Final = 2
 # Source: sysexits.h, EX_CONFIG.
 MISCONFIGURED: Final = 78
+
+
+def add_config(parser: argparse.ArgumentParser) -> None:
+    """Let a command be told its settings."""
+    meaning = "TOML; variables EDGE_<SECTION>__<FIELD> go over it"
+    parser.add_argument("--config", type=Path, metavar="FILE", help=meaning)
 
 
 def say(line: str) -> None:
