@@ -68,7 +68,9 @@ class HttpOrigin:
                     records, bytes_max=self._options.batch_bytes_max, post=destination.post
                 )
             except OriginUnavailable as error:
-                raise OriginUnavailable(self._ailments.put(topic, error)) from error
+                cause = f"{topic}: {error}"
+                self._ailments.put(topic, cause)
+                raise OriginUnavailable(cause) from error
             self._ailments.clear(topic)
         return refusals
 

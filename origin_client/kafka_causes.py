@@ -7,11 +7,13 @@ once, however many topics it touches and however often the client repeats itself
 
 import logging
 import re
-import threading
 import time
 from typing import Final
 
 from confluent_kafka import KafkaError
+from typing_extensions import override
+
+from origin_client.ailments import Ailments
 
 log: Final = logging.getLogger("origin_client.kafka")
 
@@ -104,32 +106,21 @@ class Errors:
         }
 
 
-class Causes:
-    """What each topic suffers from; any thread."""
+class Causes(Ailments):
+    """What each topic suffers from, logged as it changes; any thread."""
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._by_topic: dict[str, str] = {}
-
-    def of(self, topic: str | None) -> str | None:
-        """Return the cause of *topic*, or of any (``None``); ``None`` if there is none."""
-        with self._lock:
-            if topic is None:
-                return next(iter(self._by_topic.values()), None)
-            return self._by_topic.get(topic)
-
-    def put(self, topic: str, cause: str) -> None:
+    @override
+    def put(self, topic: str, cause: str) -> bool:
         """Note that *topic* suffers from *cause* now."""
-        with self._lock:
-            is_news = cause not in self._by_topic.values()
-            self._by_topic[topic] = cause
+        is_news = super().put(topic, cause)
         if is_news:
             log.warning("origin unavailable", extra={"cause": cause})
+        return is_news
 
-    def clear(self, topic: str) -> None:
+    @override
+    def clear(self, topic: str) -> str | None:
         """Note that *topic* works now."""
-        with self._lock:
-            cause = self._by_topic.pop(topic, None)
-            is_over = cause is not None and cause not in self._by_topic.values()
-        if is_over:
+        cause = super().clear(topic)
+        if cause is not None:
             log.info("origin works again", extra={"cause": cause})
+        return cause

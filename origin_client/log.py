@@ -118,7 +118,9 @@ class LogOrigin:
                 with self._turn(open_topic):
                     self._write(topic, open_topic, batches)
             except OSError as error:
-                raise OriginUnavailable(self._ailments.put(topic, error)) from error
+                cause = f"{topic}: {error}"
+                self._ailments.put(topic, cause)
+                raise OriginUnavailable(cause) from error
             self._ailments.clear(topic)
         return refusals
 

@@ -7,21 +7,24 @@ def test_each_topic_has_its_last_failure_and_any_of_them_is_told_for_all() -> No
     ailments = Ailments()
     assert ailments.of(None) is None
 
-    ailments.put("a", OSError("full"))
-    assert ailments.put("a", OSError("gone")) == "a: gone"
+    ailments.put("a", "full")
+    ailments.put("a", "gone")
 
-    assert (ailments.of("a"), ailments.of("b"), ailments.of(None)) == (
-        "a: gone",
-        None,
-        "a: gone",
-    )
+    assert (ailments.of("a"), ailments.of("b"), ailments.of(None)) == ("gone", None, "gone")
 
 
 def test_a_topic_that_works_ails_no_more() -> None:
     ailments = Ailments()
-    ailments.put("a", OSError("full"))
-    ailments.put("b", OSError("gone"))
+    ailments.put("a", "full")
+    ailments.put("b", "gone")
     for _ in range(2):
         ailments.clear("a")
 
-    assert (ailments.of("a"), ailments.of(None)) == (None, "b: gone")
+    assert (ailments.of("a"), ailments.of(None)) == (None, "gone")
+
+
+def test_what_several_topics_suffer_from_is_news_once_and_over_once() -> None:
+    ailments = Ailments()
+
+    assert [ailments.put(topic, "gone") for topic in ("a", "b", "a")] == [True, False, False]
+    assert [ailments.clear(topic) for topic in ("a", "b", "b")] == [None, "gone", None]
