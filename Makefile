@@ -20,7 +20,7 @@ EXACT := edge/core/*,origin_client/*
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test kills bench soak check format lock clean
+.PHONY: help demo test faults kills bench soak sim mutants check format lock clean
 
 help:  ## say what there is
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -35,9 +35,12 @@ test: $(VENV)/.dev  ## run all tests and hold the coverage to its bounds
 	$(PY) -m coverage report --include='$(EXACT)' --fail-under=100
 	$(PY) -m coverage report --omit='$(EXACT)' --fail-under=95
 
-N := 1000
-kills: $(VENV)/.dev  ## SIGKILL between answer and retry, N=1000 times
-	@$(PY) -m tests.system.kills $(N)
+ONLY :=
+faults: $(VENV)/.dev  ## break it in every way, update README's table (hours); ONLY=kills,restarts
+	@$(PY) -m tests.faults --full --only '$(ONLY)' --readme README.md
+
+kills: $(VENV)/.dev  ## SIGKILL a thousand times under load, at named points too (35 min)
+	@$(PY) -m tests.faults --full --only kills
 
 BASE :=
 bench: $(VENV)/.dev  ## measure, update README's tables (4 min); BASE=COMMIT: against that commit
@@ -52,6 +55,13 @@ endif
 EVENTS := 4000000
 soak: $(VENV)/.dev  ## send EVENTS=4000000 through one gateway and tell what memory does (3 min)
 	@$(PY) -m loadtests.bench --soak $(EVENTS)
+
+SEEDS := 100000
+sim: $(VENV)/.dev  ## live through SEEDS=100000 simulated worlds of 200 steps (20 min)
+	@$(PY) -m tests.sim --seeds $(SEEDS)
+
+mutants: $(VENV)/.dev  ## plant thirteen bugs, and see who catches each: tests, simulation, power cuts
+	@$(PY) -m tests.mutants --sim
 
 check: $(VENV)/.dev  ## lint, types, import contracts, house rules
 	$(PY) -m ruff check --quiet

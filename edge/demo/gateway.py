@@ -27,7 +27,15 @@ LOG_LINES_SHOWN: Final = 20
 
 
 class GatewayError(Exception):
-    """The gateway did not start, or did not stop; the message quotes the end of its log."""
+    """The gateway did not start, or did not stop; the message quotes the end of its log.
+
+    Attributes:
+        code: Its exit code, if it ended by itself; a signal's number is negative.
+    """
+
+    def __init__(self, words: str, code: int | None = None) -> None:
+        super().__init__(words)
+        self.code = code
 
 
 class Gateway:
@@ -38,6 +46,9 @@ class Gateway:
         admin: Where operators do.
         lives: How often it was started.
         process: The process of its present life, if there is one.
+        config: Its configuration file, written anew at each start.
+        command: What runs ``edge``; the next life starts by it. Whoever hurts the gateway
+            puts his own launcher there.
     """
 
     def __init__(self, room: Path, settings: Mapping[str, Settings | list[Settings]]) -> None:
@@ -51,8 +62,9 @@ class Gateway:
         self.admin: Address = ("127.0.0.1", 0)
         self.lives = 0
         self.process: subprocess.Popen[str] | None = None
+        self.command: tuple[str, ...] = (sys.executable, "-m", "edge")
         self.log = room / "gateway.log"
-        self._config = room / "edge.toml"
+        self.config = room / "edge.toml"
         self._settings = settings
 
     def start(self) -> None:
@@ -66,10 +78,10 @@ class Gateway:
             "http": {"host": self.public[0], "port": self.public[1]},
             "admin": {"host": self.admin[0], "port": self.admin[1]},
         }
-        self._config.write_text(toml(ports | dict(self._settings)), "utf-8")
+        self.config.write_text(toml(ports | dict(self._settings)), "utf-8")
         with self.log.open("a", encoding="utf-8") as log:
             self.process = subprocess.Popen(  # noqa: S603  # our own interpreter and package
-                [sys.executable, "-m", "edge", "serve", "--config", str(self._config)],
+                [*self.command, "serve", "--config", str(self.config)],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -86,19 +98,19 @@ class Gateway:
         self.process.kill()
         self._reap()
 
-    def stop(self) -> int:
+    def stop(self, timeout_s: float = STOP_TIMEOUT_S) -> int:
         """Ask it to drain and leave; return its exit code.
 
         Raises:
-            GatewayError: It is still there after :data:`STOP_TIMEOUT_S`.
+            GatewayError: It is still there after *timeout_s*.
         """
         assert self.process is not None
         self.process.send_signal(signal.SIGTERM)
         try:
-            return self._reap(STOP_TIMEOUT_S)
+            return self._reap(timeout_s)
         except subprocess.TimeoutExpired as hanging:
             self.kill()
-            raise GatewayError(f"no exit {STOP_TIMEOUT_S:.0f} s after SIGTERM") from hanging
+            raise GatewayError(f"no exit {timeout_s:.0f} s after SIGTERM") from hanging
 
     def close(self) -> None:
         """Leave nothing running, whatever happened before."""
@@ -131,7 +143,9 @@ class Gateway:
         watchdog.cancel()
         if not line:
             code = self._reap()
-            raise GatewayError(f"exit code {code} before it listened\n{self.last_words()}")
+            raise GatewayError(
+                f"exit code {code} before it listened\n{self.last_words()}", code
+            )
         listening = cast("dict[str, str]", json.loads(line))
         return _address(listening["public"]), _address(listening["admin"])
 

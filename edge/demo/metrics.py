@@ -31,9 +31,13 @@ class Counters:
                 if sample.name == OUTCOMES and sample.labels["outcome"] == "accepted":
                     self._accepted[lane] += sample.value
 
+    def total(self, name: str) -> int:
+        """Add up one metric over all lanes."""
+        return int(sum(count for (each, _), count in self._sums.items() if each == name))
+
     def waiting(self) -> int:
         """How many records still wait for the origin, all lanes together."""
-        return int(sum(count for (name, _), count in self._sums.items() if name == WAITING))
+        return self.total(WAITING)
 
     def imbalances(self) -> list[str]:
         """Name every lane whose books do not balance; true only when nothing is pending."""

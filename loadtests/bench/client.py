@@ -111,7 +111,7 @@ def poisson(count: int, per_s: float, seed: int) -> list[int]:
     return [int(due_ns) for due_ns in accumulate(gaps)]
 
 
-class _Line:
+class Line:
     """One connection, and the request that is on it."""
 
     __slots__ = ("began_ns", "events", "received", "sock")
@@ -159,7 +159,7 @@ class Client:
         Raises:
             OSError: Nobody takes them.
         """
-        self._lines = [_Line(address) for _ in range(connections)]
+        self._lines = [Line(address) for _ in range(connections)]
         self._by_fd = {line.sock.fileno(): line for line in self._lines}
         self._poll = select.epoll()
         for fd in self._by_fd:

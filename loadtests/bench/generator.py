@@ -14,7 +14,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Generator, Mapping
-from typing import IO, Any, Final, cast
+from typing import IO, Any, Final, TypeVar, cast
 
 from loadtests.bench.client import Client, Sent, WrongAnswerError, poisson
 from loadtests.bench.scenario import LOADS, Casino
@@ -182,6 +182,9 @@ class Loader:
         return result
 
 
+AnyLoader = TypeVar("AnyLoader", bound=Loader)
+
+
 @contextlib.contextmanager
 def generator(players: int) -> Generator[Loader, None, None]:
     """Start one with so many *players*, end it at the end.
@@ -189,8 +192,21 @@ def generator(players: int) -> Generator[Loader, None, None]:
     Raises:
         GeneratorError: It does not start.
     """
-    process = subprocess.Popen(  # noqa: S603  # our own interpreter and module
-        [sys.executable, "-m", __name__, str(players)],
+    with started(__name__, players, Loader) as loader:
+        yield loader
+
+
+@contextlib.contextmanager
+def started(
+    module: str, players: int, loader: type[AnyLoader]
+) -> Generator[AnyLoader, None, None]:
+    """Start *module* as a generator with so many *players*, end it at the end.
+
+    Raises:
+        GeneratorError: It does not start.
+    """
+    process = subprocess.Popen(  # noqa: S603  # our own interpreter and modules
+        [sys.executable, "-m", module, str(players)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -201,7 +217,7 @@ def generator(players: int) -> Generator[Loader, None, None]:
         line = process.stdout.readline()
         if not line:
             raise GeneratorError("it did not start")
-        yield Loader(json.loads(line)["jwks"], process.stdin, process.stdout)
+        yield loader(json.loads(line)["jwks"], process.stdin, process.stdout)
     finally:
         with contextlib.suppress(OSError):
             process.stdin.close()

@@ -142,14 +142,14 @@ def machine() -> str:
     return f"{model}, {platform.system()}, Python {platform.python_version()}"
 
 
-def replace_block(document: str, fresh: str) -> str:
+def replace_block(document: str, fresh: str, begin: str = BEGIN, end: str = END) -> str:
     """Put *fresh* between the two marks.
 
     Raises:
         ValueError: They are not there.
     """
-    before, begin, rest = document.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"no lines {BEGIN} and {END}")
+    before, has_begun, rest = document.partition(begin)
+    _, has_ended, after = rest.partition(end)
+    if not has_begun or not has_ended:
+        raise ValueError(f"no lines {begin} and {end}")
     return f"{before}{begin}\n{fresh}\n{end}{after}"

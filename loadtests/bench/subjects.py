@@ -71,10 +71,29 @@ class Subject:
         """Return the processor time of all its threads since its start, user and system."""
         return time.clock_gettime_ns(~self.pid << 3 | _CPUCLOCK_SCHED)
 
+    def kept_off_ns(self) -> int:
+        """Return for how long its main thread could have run, and others had the processor.
+
+        Source: the kernel's sched-stats.rst, ``/proc/<pid>/schedstat``.
+        """
+        return int(Path(f"/proc/{self.pid}/schedstat").read_text().split()[1])
+
     def rss_bytes(self) -> int:
         """Return what it holds resident."""
         pages = Path(f"/proc/{self.pid}/statm").read_text().split()[1]
         return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+    def forget_peak(self) -> None:
+        """Have :meth:`peak_bytes` count from now on.
+
+        Source: proc(5), ``/proc/pid/clear_refs``.
+        """
+        Path(f"/proc/{self.pid}/clear_refs").write_text("5")
+
+    def peak_bytes(self) -> int:
+        """Return the most it held resident since then."""
+        status = Path(f"/proc/{self.pid}/status").read_text()
+        return int(status.partition("VmHWM:")[2].split()[0]) * 1024
 
     def by_lane(self, metric: str) -> dict[str, float]:
         """Read one of its gauges.

@@ -57,22 +57,24 @@ def test_one_that_does_not_start_is_quoted(
     program = "import sys; sys.exit('edge: spool.path: cannot be written')"
     gateway = stand_in(tmp_path, monkeypatch, program)
 
-    with pytest.raises(GatewayError, match=r"exit code 1 .*\nedge: spool.path: cannot be"):
+    with pytest.raises(
+        GatewayError, match=r"exit code 1 .*\nedge: spool.path: cannot be"
+    ) as seen:
         gateway.start()
 
     gateway.close()
+    assert seen.value.code == 1
     assert gateway.process is None
 
 
 def test_one_that_does_not_leave_is_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(house, "STOP_TIMEOUT_S", 0.2)
     gateway = stand_in(tmp_path, monkeypatch, LISTENS.format(answer="signal.SIG_IGN"))
     gateway.start()
 
     with pytest.raises(GatewayError, match="no exit"):
-        gateway.stop()
+        gateway.stop(0.2)
 
     assert gateway.process is None
 

@@ -15,6 +15,7 @@ from edge.demo.issuer import AUDIENCE, Issuer
 from edge.demo.ledger import Event
 from edge.demo.payloads import Visit
 from edge.demo.rounds import Table
+from tests.kafka.process import free_ports
 from tests.system.raw import Answer, Line
 
 Sections: TypeAlias = dict[str, Settings | list[Settings]]
@@ -131,6 +132,10 @@ def world(room: Path, sections: Mapping[str, Settings] = EMPTY) -> Generator[Wor
     for name, section in sections.items():
         settings[name] = _merged(settings.get(name), section)
     gateway = Gateway(room, settings)
+    # Below the ephemeral range: while a killed gateway is down, a client that reconnects may be
+    # given any port above, and keep the next one from its own.
+    public, admin = free_ports(2)
+    gateway.public, gateway.admin = ("127.0.0.1", public), ("127.0.0.1", admin)
     try:
         yield World(room, issuer, gateway)
     finally:
