@@ -33,6 +33,7 @@ from edge.core.decode import Shape, decode
 from edge.core.event import Event
 from edge.core.footprint import Footprints
 from edge.core.instant import NS_PER_MS, Instant
+from edge.core.key_index import page_of
 from edge.core.keyset import read_key_set
 from edge.core.lane import Lane
 from edge.core.limit import ClockRules, Quota, Quotas, check_clock
@@ -42,9 +43,11 @@ from edge.core.recall_table import RecallTable
 from edge.core.record import Commit, Footprint, Record
 from edge.core.seal import Sealer
 from edge.core.session_window import WINDOW, Sessions
+from edge.core.shed import Shedder
 from edge.core.verdict import Verdict, conclude
 from edge.shell.clock import SystemClock
 from edge.shell.keys.mint import Grant, ensure_key, key_set, mint, read_signing_key
+from edge.shell.pressure import Pressure
 
 BATCH: Final = 50  # events per request, as design.md's figures have it
 ROUNDS: Final = 31  # odd, so that the median is one of them; about 3 s in all
@@ -278,6 +281,7 @@ def prepare(directory: Path) -> Bench:
             sessions_max=settings.sessions_max,
         ),
         footprints=Footprints(bytes(32)),
+        shedder=Shedder(Pressure({})),
         sealer=Sealer("bench", "bench"),
         spool=NoDisk(),
     )
@@ -287,10 +291,12 @@ def prepare(directory: Path) -> Bench:
 def fill(bench: Bench) -> None:
     """Fill the lane's table: a memory that is in use costs more than an empty one."""
     accepted_ms = bench.now.unix_ns // NS_PER_MS
+    rows: list[bytes] = []
     for number in range(1, SpoolSettings().dedupe_entries_max // 2):
         key = number * _SPREAD % (1 << 64)
         footprint = Footprint(time_ms=accepted_ms, id_key=key, digest=key, key=key ^ 1)
-        bench.house.recall.rebuild(Lane.BET, footprint, accepted_ms)
+        rows.append(frame.row_of(footprint, accepted_ms))
+    bench.house.recall.rebuild(Lane.BET, page_of(b"".join(rows)))
 
 
 def measure(todo: Sequence[Stage]) -> dict[str, float]:

@@ -133,6 +133,18 @@ class FakeDisk(Disk):
         return FakeOutput(self, path, node)
 
     @override
+    def write_unsynced(self, path: Path, content: bytes) -> None:
+        """Fill the cache; a failure leaves a part of it, a crash any."""
+        node = Node()
+        self._name(path, node)
+        error = self.called("write_unsynced", path)
+        if len(content) > self.free:
+            error = error or OSError(errno.ENOSPC, "full")
+        node.cached += content if error is None else content[: len(content) * 2 // 3]
+        if error is not None:
+            raise error
+
+    @override
     def overwrite(self, path: Path, offset: int, content: bytes) -> None:
         """Replace bytes; a failure tears them, and hides that until the next crash."""
         node = self._node(path)

@@ -2,11 +2,12 @@
 
 import contextlib
 import itertools
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from edge.config import SpoolSettings
+from edge.core.key_index import Page
 from edge.core.lane import Lane
 from edge.core.record import Footprint, Record
 from edge.shell.spool.budget import Budget
@@ -43,6 +44,11 @@ def record(index: int, *, accepted_ms: int = NOW_MS, padding: int = 0) -> Record
         envelope=b'{"index":%d,"padding":"%s"}'
         % (index, b"x" * (padding + 5 - len(str(index)))),
     )
+
+
+def indexes(pages: Iterable[Page]) -> list[int]:
+    """Tell which of them recall learns of."""
+    return [key - 1 for page in pages if page.entries for key in page.entries.keys]
 
 
 _COUNTER = itertools.count(1)

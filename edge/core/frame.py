@@ -47,8 +47,8 @@ All numbers are little-endian. ``length`` counts the whole frame, mark included:
 Segment
 -------
 ``<segment number:010d>.seg``; numbers rise and are never used twice. The header is these 64
-bytes, twice; frames begin at 128. The name ``<segment number:010d>.idx`` is reserved for the
-key index of a sealed segment, ``flags`` for telling that there is one::
+bytes, twice; frames begin at 128. Beside a sealed segment lies ``<segment number:010d>.idx``,
+its key index (:mod:`edge.core.key_index`)::
 
      0  8s   mark             FF "EDGESG" FE
      8  u16  version          1
@@ -81,6 +81,16 @@ FRAME_BYTES_MAX: Final = 256 << 10
 _PREFIX: Final = Struct("<4sI")
 _HEAD: Final = Struct("<IQqqQQQQQQQI")
 FRAME_BYTES_MIN: Final = _PREFIX.size + _HEAD.size
+
+ROW_WORDS: Final = (
+    "accepted_ms", "time_ms", "id_key", "digest", "key", "key2", "digest2", "session", "seq",
+)  # fmt: skip
+"""The numbers of a frame from which its key index is made, 8 bytes each,"""
+
+ROW: Final = slice(20, 92)
+"""and where they stand in an encoded frame: together, so that a writer needs only this slice."""
+
+_ROW: Final = Struct("<qqQQQQQQQ")
 
 _SEGMENT_MARK: Final = b"\xffEDGESG\xfe"
 _SEGMENT: Final = Struct("<8sHHQ16sQQQ")
@@ -222,6 +232,21 @@ def encode(record: Record, edgeseq: int, run_seed: int) -> bytes:
         + record.envelope
     )
     return _PREFIX.pack(MARK, crc32(body, run_seed)) + body
+
+
+def row_of(footprint: Footprint, accepted_ms: int) -> bytes:
+    """Give the :data:`ROW` of a record's frame."""
+    return _ROW.pack(
+        accepted_ms,
+        footprint.time_ms,
+        footprint.id_key,
+        footprint.digest,
+        footprint.key,
+        footprint.key2,
+        footprint.digest2,
+        footprint.session,
+        footprint.seq,
+    )
 
 
 def scan(window: bytes, header: Header, *, is_end: bool) -> Iterator[Frame | Gap]:

@@ -33,6 +33,7 @@ import msgspec
 
 from edge.core.event import KEY_ATTRIBUTES, Event
 from edge.core.instant import NS_PER_MS, Instant
+from edge.core.key_index import Page
 from edge.core.lane import Lane
 from edge.core.recall_table import RecallTable
 from edge.core.record import Commit, Footprint
@@ -163,19 +164,21 @@ class Recall:
         for session, seq in settled.numbers:
             self._sessions.settle(session, seq, commit, held=held)
 
-    def rebuild(self, lane: Lane, footprint: Footprint, accepted_ms: int) -> None:
-        """Remember a record found on disk, at start, oldest first; it is durable.
+    def rebuild(self, lane: Lane, page: Page) -> None:
+        """Remember records found on disk, at start, oldest first; they are durable.
 
         Args:
-            lane: The record's.
-            footprint: The record's.
-            accepted_ms: The record's, unix ms.
+            lane: The records'.
+            page: What the key index of their segment says.
         """
         memory = self._lanes[lane]
         assert not memory.open_commits
-        memory.settled = memory.add(footprint, accepted_ms)
-        if footprint.seq:
-            self._sessions.mark(footprint.session, footprint.seq)
+        if page.entries is None:
+            memory.table.skip(page.count, page.newest_ms)
+        else:
+            memory.table.add_many(page.entries)
+        memory.settled = memory.table.last
+        self._sessions.mark_many(page.sessions, page.seqs)
 
     def retain_from(self, lane: Lane, accepted_ms: int) -> None:
         """Learn what a restart would still know: records from here on are on disk.

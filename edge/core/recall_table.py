@@ -35,6 +35,8 @@ import contextlib
 import mmap
 from typing import Final
 
+from edge.core.key_index import Column, Entries
+
 _WORD_BYTES: Final = 8  # u64
 
 
@@ -121,10 +123,50 @@ class RecallTable:
         generation.size = position
         return generation.base + position
 
+    def add_many(self, entries: Entries) -> None:
+        """Remember entries as :meth:`add` would one after the other, in half the time."""
+        at, count = 0, len(entries.keys)
+        while at < count:
+            if self._young.size == self._half:
+                self._evict()
+            end = min(count, at + self._half - self._young.size)
+            self._fill(
+                entries.keys[at:end], entries.digests[at:end], entries.accepted_ms[at:end]
+            )
+            at = end
+
+    def skip(self, count: int, newest_ms: int) -> None:
+        """Go on as if *count* entries had been added and evicted; nothing was added before.
+
+        Args:
+            count: No more than the :func:`surplus` of all that will have been added.
+            newest_ms: When the last one of them was accepted, unix ms.
+        """
+        last = self.last + count
+        self._young.size = last % self._half
+        self._young.base = last - self._young.size
+        self.floor_ms = newest_ms + 1
+
     def strike(self, first: int, last: int) -> None:
         """Forget the entries *first* to *last*, both included, as far as they are still here."""
         for generation in self._generations:
             generation.strike(first - generation.base, last - generation.base)
+
+    def _fill(self, keys: Column, digests: Column, accepted_ms: Column) -> None:
+        """Add entries for which the young generation has room; the same as :meth:`add`."""
+        generation = self._young
+        first = generation.size + 1
+        end = first + len(keys)
+        generation.digests[first:end] = memoryview(digests)
+        generation.accepted_ms[first:end] = memoryview(accepted_ms)
+        limit, mask, cells = self._limit, self._mask, generation.cells
+        for position, key in enumerate(keys, first):
+            slot = key & mask
+            while (cell := cells[slot]) and cell ^ key >= limit:
+                slot = (slot + 1) & mask
+            cells[slot] = key & -limit | position
+        generation.newest_ms = accepted_ms[-1]
+        generation.size = end - 1
 
     def _evict(self) -> None:
         if self._old.size:
@@ -132,6 +174,17 @@ class RecallTable:
         self._old.begin_anew(self.last)
         self._generations = (self._old, self._young)
         self._young, self._old = self._generations
+
+
+def surplus(count: int, entries_max: int) -> int:
+    """Tell how many of the oldest entries a table has dropped after *count*.
+
+    Args:
+        count: Added, from the first on.
+        entries_max: The table's.
+    """
+    half = max(entries_max // 2, 1)
+    return max(((count - 1) // half - 1) * half, 0)
 
 
 class _Generation:

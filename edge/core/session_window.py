@@ -21,6 +21,7 @@ free.
 """
 
 import enum
+from collections.abc import Iterable
 from typing import Final
 
 from edge.core.record import Commit
@@ -91,6 +92,28 @@ class Sessions:
         """Count *seq* as seen, durably."""
         shard = self._shards[session & self._mask]
         shard.keep(session, _mark(shard.window(session), seq))
+
+    def mark_many(self, sessions: Iterable[int], seqs: Iterable[int]) -> None:
+        """Count numbers as seen, as :meth:`mark` would one after the other; 0 is no number.
+
+        In a session that is known, as nearly always, it makes no calls: half the time.
+        """
+        shards, mask = self._shards, self._mask
+        for session, seq in zip(sessions, seqs, strict=True):
+            if not seq:
+                continue
+            shard = shards[session & mask]
+            window = shard.young.get(session, 0)
+            ahead = seq - (window & _HIGHEST_MASK)
+            if 0 < ahead <= WINDOW and window:
+                missing = window >> _HIGHEST_BITS << ahead | (1 << ahead - 1) - 1
+                shard.young[session] = (missing & _MISSING_MASK) << _HIGHEST_BITS | seq
+            elif -WINDOW <= ahead < 0:
+                bit = 1 << _HIGHEST_BITS - 1 - ahead
+                if window & bit:
+                    shard.young[session] = window ^ bit
+            else:
+                shard.keep(session, _mark(shard.window(session), seq))
 
     def mark_pending(self, session: int, seq: int, commit: Commit) -> bool:
         """Count *seq* as seen if *commit* holds; return whether that is news to this commit."""

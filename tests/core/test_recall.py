@@ -1,11 +1,15 @@
 """First copy, duplicate, conflict or too old: what was accepted is known, what failed is not."""
 
+import itertools
 from typing import Final
 
 import msgspec
 import pytest
+from hypothesis import given, settings as hypothesis_settings, strategies as st
 
 from edge.core.event import Event
+from edge.core.frame import row_of
+from edge.core.key_index import page_of
 from edge.core.lane import Lane
 from edge.core.reject import Reason
 from edge.core.session_window import WINDOW, Standing
@@ -278,12 +282,68 @@ def test_what_is_on_disk_is_known_after_a_restart() -> None:
     house = House()
     footprint = house.footprint(client_event(seq=5))
 
-    house.recall.rebuild(Lane.BET, footprint, NOW_MS)
-    house.recall.rebuild(Lane.BET, house.footprint(fact(number=9)), NOW_MS)
+    rows = [row_of(footprint, NOW_MS), row_of(house.footprint(fact(number=9)), NOW_MS)]
+    house.recall.rebuild(Lane.BET, page_of(b"".join(rows)))
 
     assert house.send(client_event(seq=5)) == DURABLE
     assert house.send(fact(number=9)) == DURABLE
     assert house.ask(client_event(seq=6)) is Standing.IN_ORDER
+
+
+POOL: Final = [
+    *(client_event(seq=seq) for seq in (1, 2, 4, WINDOW + 3)),
+    *(client_event(OBSERVATION, seq=seq) for seq in (1, 3, 5, WINDOW + 9)),
+    *(fact(number=number, note=Note(f"a{number}", f"b{number}")) for number in (1, 2, 3)),
+    fact(SESSION_FACT),
+    fact(SESSION_FACT, number=2, note=Note("z")),
+]
+
+
+@given(
+    st.lists(st.sampled_from(POOL), max_size=25),
+    st.lists(st.integers(0, 25), max_size=3),
+    st.sampled_from([2, 6, 100]),
+)
+@hypothesis_settings(max_examples=200, deadline=None)
+def test_a_restart_knows_what_the_process_before_knew(
+    said: list[Event], cuts: list[int], entries_max: int
+) -> None:
+    """What was remembered one by one is learned page by page; also what a table has dropped."""
+    before, after = House(entries_max=entries_max), House(entries_max=entries_max)
+    rows: dict[Lane, list[bytes]] = {lane: [] for lane in Lane}
+    for number, event in enumerate(said):
+        if isinstance(before.send(event, at(NOW_MS + number)), Standing):
+            before.settle(event.spec.lane)
+            rows[event.spec.lane].append(row_of(before.footprint(event), NOW_MS + number))
+    for lane, theirs in rows.items():
+        for start, end in itertools.pairwise([0, *sorted(cuts), len(theirs)]):
+            after.recall.rebuild(lane, page_of(b"".join(theirs[start:end])))
+
+    end_of_all = at(NOW_MS + 1000)
+    assert after.recall.statistics() == before.recall.statistics()
+    for lane in Lane:
+        reach_s = after.recall.reach_s(lane, end_of_all)
+        assert reach_s == before.recall.reach_s(lane, end_of_all)
+    for event in POOL:
+        assert after.ask(event, end_of_all) == before.ask(event, end_of_all)
+
+
+def test_what_a_table_would_drop_need_not_be_read() -> None:
+    """Its numbers count all the same: sessions have another bound."""
+    house = House(entries_max=2)
+    pages = [
+        page_of(row_of(house.footprint(client_event(OBSERVATION, seq=seq)), NOW_MS + seq))
+        for seq in (1, 2, 3)
+    ]
+    pages[0] = msgspec.structs.replace(pages[0], entries=None)
+
+    for page in pages:
+        house.recall.rebuild(Lane.TELEMETRY, page)
+
+    assert house.send(client_event(OBSERVATION, seq=3), at(NOW_MS + 9)) == DURABLE
+    assert house.send(client_event(OBSERVATION, seq=1), at(NOW_MS + 9)) == DURABLE
+    assert house.ask(client_event(OBSERVATION, seq=4)) is Standing.IN_ORDER
+    assert house.recall.reach_s(Lane.TELEMETRY, at(NOW_MS + 9)) == pytest.approx(0.007)
 
 
 def test_the_window_ends_after_its_seconds_and_not_before() -> None:

@@ -15,6 +15,8 @@ from hypothesis.stateful import (
 )
 
 from edge.core.event import Event, Spec
+from edge.core.frame import row_of
+from edge.core.key_index import page_of
 from edge.core.lane import Lane
 from edge.core.principal import Principal
 from edge.core.record import Footprint
@@ -236,7 +238,8 @@ class RecallStory(RuleBasedStateMachine):
         self.house.restart()
         for line in self.ledger.reopen():
             lane = line.event.spec.lane
-            self.house.recall.rebuild(lane, line.footprint, line.accepted_ms)
+            page = page_of(row_of(line.footprint, line.accepted_ms))
+            self.house.recall.rebuild(lane, page)
 
     @invariant()
     def what_is_pending_is_counted(self) -> None:

@@ -2,14 +2,16 @@
 
 import errno
 import resource
+from array import array
 from itertools import product
 from pathlib import Path
 from typing import TypeAlias
 
 import pytest
 
+from edge.core.key_index import Entries
 from edge.core.lane import Lane
-from edge.core.recall_table import RecallTable
+from edge.core.recall_table import RecallTable, surplus
 
 # In small tables two of these want the last cell and one the first: they step over each other,
 # and around the end.
@@ -172,3 +174,76 @@ def test_a_dropped_generation_gives_its_memory_back() -> None:
     table.add(200_001, 0, 1)
 
     assert before - resident_bytes() > 1_000_000
+
+
+def entries(count: int, first: int = 1) -> Entries:
+    """As many entries, two at each ms; their keys meet in few slots, and some come again."""
+    names = [number if number % 4 else number // 2 for number in range(first, first + count)]
+    keys = [((name * 7919) << 20) + name % 3 for name in names]
+    accepted_ms = [1000 + number // 2 for number in range(first, first + count)]
+    return Entries(array("Q", keys), array("Q", range(count)), array("Q", accepted_ms))
+
+
+def known(table: RecallTable, wanted: Entries) -> list[tuple[int, int]]:
+    """What a table says of all these keys: number and digest."""
+    numbers = [table.find(key, EVER) for key in wanted.keys]
+    return [(number, table.digest(number) if number else 0) for number in numbers]
+
+
+def face(table: RecallTable) -> tuple[int, int, int]:
+    """What a table says of itself."""
+    return len(table), table.last, table.floor_ms
+
+
+@pytest.mark.parametrize("entries_max", [2, 5, 8])
+def test_many_at_once_are_as_one_after_the_other(entries_max: int) -> None:
+    """Exhaustive: every total up to thrice the bound and more, cut in two in every way."""
+    for total in range(3 * entries_max + 4):
+        everything, one_by_one = entries(total), RecallTable(entries_max)
+        for entry in zip(
+            everything.keys, everything.digests, everything.accepted_ms, strict=True
+        ):
+            one_by_one.add(*entry)
+        for cut in range(total + 1):
+            bulk = RecallTable(entries_max)
+            for part in (slice(cut), slice(cut, None)):
+                columns = (everything.keys, everything.digests, everything.accepted_ms)
+                bulk.add_many(Entries(*(column[part] for column in columns)))
+
+            assert known(bulk, everything) == known(one_by_one, everything), (total, cut)
+            assert face(bulk) == face(one_by_one), (total, cut)
+
+
+@pytest.mark.parametrize("entries_max", [2, 5, 8])
+def test_what_would_be_dropped_again_may_be_left_out(entries_max: int) -> None:
+    """Exhaustive: every total up to four times the bound, every surplus of it left out."""
+    for total in range(1, 4 * entries_max + 4):
+        everything, whole = entries(total), RecallTable(entries_max)
+        whole.add_many(everything)
+        for left_out in range(1, surplus(total, entries_max) + 1):
+            table = RecallTable(entries_max)
+            for count in (left_out // 2, left_out - left_out // 2):
+                table.skip(count, everything.accepted_ms[table.last + count - 1])
+            columns = (everything.keys, everything.digests, everything.accepted_ms)
+            table.add_many(Entries(*(column[left_out:] for column in columns)))
+
+            assert known(table, everything) == known(whole, everything), (total, left_out)
+            assert face(table) == face(whole), (total, left_out)
+
+
+def test_the_surplus_is_what_a_table_has_dropped() -> None:
+    for entries_max, total in product([1, 2, 5, 8], range(40)):
+        table = RecallTable(entries_max)
+        table.add_many(entries(total))
+
+        assert surplus(total, entries_max) == table.last - len(table), (entries_max, total)
+
+
+def test_one_too_many_left_out_makes_the_reach_shorter_and_nothing_worse() -> None:
+    """An index may promise more than a scan of its segment then finds."""
+    table, everything = RecallTable(8), entries(20)
+    table.skip(15, everything.accepted_ms[14])
+    table.add_many(entries(2, first=16))
+
+    assert [number for number, _ in known(table, everything)] == [0] * 15 + [16, 17, 0, 0, 0]
+    assert table.floor_ms == everything.accepted_ms[14] + 1

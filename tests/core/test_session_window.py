@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from itertools import product
 
 import pytest
+from hypothesis import given, settings, strategies as st
 
 from edge.core.lane import Lane
 from edge.core.session_window import WINDOW, Sessions, Standing
@@ -208,3 +209,43 @@ def test_a_session_that_was_used_again_counts_once() -> None:
     table.mark(1, 2)
 
     assert len(table) == 3
+
+
+def standings(table: Sessions, sessions: Iterable[int], seqs: Iterable[int]) -> object:
+    """How every number of every session stands, now and as sessions that come push others out."""
+    told: list[object] = []
+    pairs = list(product(sessions, seqs))
+    for stranger in range(1000, 1004):
+        told.append((len(table), [table.stand(session, seq) for session, seq in pairs]))
+        table.mark(stranger, 1)
+    return told
+
+
+def test_many_numbers_at_once_are_as_one_after_the_other() -> None:
+    """Exhaustive: every row of three numbers of two sessions, from about the window's ends."""
+    edges = [0, 1, 2, WINDOW, WINDOW + 1, WINDOW + 2, LAST]
+    for history in product(product([ADA, BOB], edges), repeat=3):
+        one_by_one, at_once = Sessions(2), Sessions(2)
+        for session, seq in history:
+            if seq:
+                one_by_one.mark(session, seq)
+        at_once.mark_many(*zip(*history, strict=True))
+
+        told = [standings(each, [ADA, BOB], edges[1:]) for each in (at_once, one_by_one)]
+        assert told[0] == told[1], history
+
+
+@given(st.lists(st.tuples(st.integers(1, 9), st.integers(0, 12)), max_size=60))
+@settings(max_examples=200, deadline=None)
+def test_many_sessions_at_once_are_evicted_as_one_after_the_other(
+    history: list[tuple[int, int]],
+) -> None:
+    one_by_one, at_once = Sessions(6), Sessions(6)
+    for session, seq in history:
+        if seq:
+            one_by_one.mark(session, seq)
+
+    at_once.mark_many([session for session, _ in history], [seq for _, seq in history])
+
+    told = [standings(each, range(1, 10), range(1, 13)) for each in (at_once, one_by_one)]
+    assert told[0] == told[1]

@@ -11,6 +11,7 @@ module                 owns
 ``core.frame``         the bytes of a segment
 ``disk``               the system calls
 ``segment``            the files of one lane
+``key_index``          what a start need not scan
 ``recovery``           what a crash left
 ``cursor``             how far the origin has acknowledged
 ``shelf``              which segments there are, and what waits in them

@@ -16,6 +16,11 @@ FULL_RETRY_AFTER_NS: Final = 5 * NS_PER_S
 """A full lane, or disk, takes events again within 5 s of room; sooner, a retry is wasted."""
 
 
+_TIGHT: Final = 0.8
+"""From here on telemetry is shed, so that the last fifth is there for what is never shed: with
+a sixteenth of the telemetry it lasts several times as long. Source: design.md §8."""
+
+
 class Budget:
     """The bytes waiting in all lanes of one process. Any thread."""
 
@@ -25,9 +30,18 @@ class Budget:
             lane: settings.bytes_max if lane.holds_money else open_max for lane in Lane
         }
         self._lane_max: Final = int(settings.bytes_max * settings.lane_share_max)
+        self._tight_total: Final = int(open_max * _TIGHT)
+        self._tight_lane: Final = int(min(self._lane_max, open_max) * _TIGHT)
         self._waiting: Final = dict.fromkeys(Lane, 0)
         self._total = 0
         self._lock: Final = threading.Lock()
+
+    def is_tight(self, lane: Lane) -> bool:
+        """Tell whether *lane*, or all together, have taken most of what it may use.
+
+        Without the lock: two numbers, one of which may be a moment old.
+        """
+        return self._total >= self._tight_total or self._waiting[lane] >= self._tight_lane
 
     def take(self, lane: Lane, least_bytes: int, most_bytes: int = 0) -> int:
         """Count bytes that are going to wait; return how many.

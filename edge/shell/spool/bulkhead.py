@@ -11,8 +11,8 @@ from typing import Final
 
 from edge.config import ConfigError, SpoolSettings
 from edge.core.instant import NS_PER_MS, NS_PER_S
+from edge.core.key_index import Page
 from edge.core.lane import Lane
-from edge.core.record import Footprint
 from edge.shell.clock import Clock
 from edge.shell.meters import Histogram
 from edge.shell.spool.budget import Budget
@@ -20,9 +20,10 @@ from edge.shell.spool.commit import Commit
 from edge.shell.spool.cursor import Position, load, settle
 from edge.shell.spool.disk import Disk, is_full, settle_directory
 from edge.shell.spool.intake import Intake, Loop
+from edge.shell.spool.key_index import pages
 from edge.shell.spool.lane_spool import LaneSpool
 from edge.shell.spool.lane_writer import LaneWriter
-from edge.shell.spool.recovery import Recovered, footprints, outline, recover
+from edge.shell.spool.recovery import Recovered, outline, recover
 from edge.shell.spool.retention import Retention
 from edge.shell.spool.room import Room
 from edge.shell.spool.segment import Bounds, LaneFiles
@@ -102,6 +103,7 @@ class Bulkhead:
         settings = hull.settings
         settle_directory(hull.disk, directory)
         self._files: Final = LaneFiles(hull.disk, directory)
+        self._entries_max: Final = settings.dedupe_entries_max
         cursor = load(self._files)
         self._found: Final = _recover(self._files, hull.room)
         _settle(self._files, hull.room, self._found.cursor)
@@ -142,9 +144,9 @@ class Bulkhead:
             target=self.writer.run, name=f"spool-{lane.value}", daemon=True
         )
 
-    def footprints(self) -> Iterator[tuple[Footprint, int]]:
-        """Read footprint and ``accepted_ms`` of what was found on disk, oldest first."""
-        return footprints(self._files, self._found.segments)
+    def pages(self) -> Iterator[Page]:
+        """Read what recall needs of what was found on disk, oldest first."""
+        return pages(self._files, self._found.segments, self._entries_max)
 
     def start(self, loop: Loop, on_settled: Callable[[Commit, bool], None]) -> None:
         """Start the writer's thread."""

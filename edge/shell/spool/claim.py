@@ -114,12 +114,16 @@ class Identity(NamedTuple):
 def identify(disk: Disk, path: Path, entropy: Callable[[int], bytes]) -> Identity:
     """Read the spool's identity, or give it one if it has none that can be read.
 
+    What is found is on stable storage, too, on return: the start that wrote it may have been
+    killed before it had synced the name, and a power loss would take the memory of all ids.
+
     Raises:
         ConfigError: Another version of the gateway wrote the spool.
-        OSError: The identity can be neither read nor written.
+        OSError: The identity can be neither read nor written, or it is not there for sure.
     """
     found = read_identity(disk, path)
     if found is not None:
+        disk.sync_directory(path.parent)
         return Identity(found, is_new=False)
     fresh = entropy(_SECRET_BYTES)
     line = b"edge-spool %d %s" % (_VERSION, fresh.hex().encode())

@@ -66,6 +66,10 @@ class Disk(Protocol):
         """Begin a file anew, empty."""
         ...
 
+    def write_unsynced(self, path: Path, content: bytes) -> None:
+        """Make a file of bytes that may be lost: nobody waits for stable storage."""
+        ...
+
     def overwrite(self, path: Path, offset: int, content: bytes) -> None:
         """Return when bytes of a file are replaced by others, on stable storage."""
         ...
@@ -202,6 +206,16 @@ class OsDisk(Disk):
         """
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_DSYNC
         return OsOutput(os.open(path, flags, _FILE_MODE))
+
+    @override
+    def write_unsynced(self, path: Path, content: bytes) -> None:
+        """Open, ``write``, close: it is in the page cache."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+        output = OsOutput(os.open(path, flags, _FILE_MODE))
+        try:
+            output.write(content)
+        finally:
+            output.close()
 
     @override
     def overwrite(self, path: Path, offset: int, content: bytes) -> None:

@@ -13,13 +13,14 @@ from typing import Final, Literal, TypeAlias
 import msgspec
 
 from edge.config import ConfigError
-from edge.core.frame import HEADER_BYTES, Frame, UnknownVersion
+from edge.core.frame import HEADER_BYTES, Frame, Header, UnknownVersion, row_of
 from edge.core.lane import Lane
 from edge.shell.dead import DEAD_DIRECTORY, letter_files, letter_path
 from edge.shell.spool.claim import read_identity, unknown_format
 from edge.shell.spool.cursor import Position
 from edge.shell.spool.disk import OsDisk
-from edge.shell.spool.recovery import Outline, outline, survey
+from edge.shell.spool.key_index import doubt, survey
+from edge.shell.spool.recovery import Outline, outline
 from edge.shell.spool.segment import LaneFiles
 from edge.shell.spool.shelf import Shelf
 from origin_client.envelope import number
@@ -259,15 +260,26 @@ def _faults(desk: _Desk) -> Iterator[Fault]:
     if seen.found != seen.cursor and (seen.found or (desk.files.directory / "cursor").exists()):
         yield _fault(worker, lane, "cursor damaged or ahead: everything is sent again")
     for header in seen.headers:
-        segment = header.number
-        if not header.edgespool:
-            yield _fault(worker, lane, "header lost", segment=segment, length=HEADER_BYTES)
-        end = desk.end(segment)
-        for offset, found in desk.files.scan(header, HEADER_BYTES, end):
-            is_torn_end = header is seen.headers[-1] and offset + found.length == end
-            if not isinstance(found, Frame) and not is_torn_end:
-                place = {"segment": segment, "offset": offset, "length": found.length}
-                yield _fault(worker, lane, "no valid frame", **place)
+        yield from _segment_faults(desk, header, is_last=header is seen.headers[-1])
+
+
+def _segment_faults(desk: _Desk, header: Header, *, is_last: bool) -> Iterator[Fault]:
+    worker, lane, segment, end = desk.worker, desk.lane, header.number, desk.end(header.number)
+    if not header.edgespool:
+        yield _fault(worker, lane, "header lost", segment=segment, length=HEADER_BYTES)
+    rows: list[bytes] = []
+    gaps = 0
+    for offset, found in desk.files.scan(header, HEADER_BYTES, end):
+        if isinstance(found, Frame):
+            rows.append(row_of(found.record.footprint, found.record.accepted_ms))
+        elif not is_last or offset + found.length < end:
+            gaps += 1
+            place = {"segment": segment, "offset": offset, "length": found.length}
+            yield _fault(worker, lane, "no valid frame", **place)
+    if header.edgespool and not is_last:
+        complaint = doubt(desk.files, header, end, None if gaps else rows)
+        if complaint:
+            yield _fault(worker, lane, complaint, segment=segment)
 
 
 def _fault(worker: str, lane: Lane | None, complaint: str, **place: int) -> Fault:

@@ -12,6 +12,7 @@ only cannot be read now (no descriptor, no permission) is an ``OSError``, and wa
 """
 
 import logging
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -32,6 +33,10 @@ from edge.shell.spool.shelf import Holdings, Shelf, Stretch
 from origin_client.envelope import number
 
 log = logging.getLogger(__name__)
+
+TURN_RECORDS: Final = 256  # 0.6 ms of checksums: the event loop waits no longer for its turn
+TURN_S: Final = 1e-4
+"""A real sleep: a lock that is only given up is taken back before the other thread wakes."""
 
 
 class Stored(msgspec.Struct, frozen=True, gc=False):
@@ -222,6 +227,8 @@ class LaneSpool:
             past = at + found.length
             if frames and (len(frames) == records_max or past > bytes_max):
                 break
+            if len(frames) % TURN_RECORDS == TURN_RECORDS - 1:
+                time.sleep(TURN_S)
             if isinstance(found, Frame):
                 self._read_ms = found.record.accepted_ms
                 frames.append(_number(found.record, edgespool, found.edgeseq))

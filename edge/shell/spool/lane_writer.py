@@ -124,11 +124,14 @@ class LaneWriter:
             self._mend(error)
 
     def _probe(self) -> None:
-        """Look for room on behalf of all lanes."""
+        """Look for room on behalf of all lanes; what is only retained makes some."""
         try:
             self._room.restore()
-        except OSError:
-            self._room.shut()
+        except OSError as error:
+            if self._segments.leave():
+                self._refuse(error)
+            else:
+                self._room.shut()
 
     def _mend(self, error: Exception) -> None:
         """Leave the segment; go on in another one at once, or refuse for the time being."""

@@ -9,8 +9,9 @@ from typing import Final
 
 from edge.config import ConfigError, SpoolSettings
 from edge.core.frame import UnknownVersion
+from edge.core.key_index import Page
 from edge.core.lane import Lane
-from edge.core.record import Footprint, Record
+from edge.core.record import Record
 from edge.shell.clock import Clock, SystemClock
 from edge.shell.spool.budget import Budget
 from edge.shell.spool.bulkhead import Bulkhead, Hull, LaneStatistics
@@ -41,10 +42,12 @@ class Spool:
     Attributes:
         secret: 32 random bytes stored with the spool, for keyed hashes.
         has_forgotten: There are records whose hashes were made with a secret that is lost.
+        budget: The bytes that wait.
+        room: On the disk.
     """
 
     def __init__(
-        self, lock: Lock, identity: Identity, lanes: dict[Lane, Bulkhead], stop_timeout_s: float
+        self, lock: Lock, identity: Identity, hull: Hull, lanes: dict[Lane, Bulkhead]
     ) -> None:
         self.secret: Final = identity.secret
         self.has_forgotten: Final = identity.is_new and any(
@@ -53,7 +56,9 @@ class Spool:
         self._lock: Final = lock
         self._lanes: Final = lanes
         self._intakes: Final = {lane: bulkhead.intake for lane, bulkhead in lanes.items()}
-        self._stop_timeout_s: Final = stop_timeout_s
+        self.budget: Final = hull.budget
+        self.room: Final = hull.room
+        self._stop_timeout_s: Final = hull.settings.sync_timeout_s
 
     @classmethod
     def open(
@@ -91,12 +96,12 @@ class Spool:
             if isinstance(error, UnknownVersion):
                 raise ConfigError(_SETTING, unknown_format(root, error.version)) from error
             raise ConfigError(_SETTING, f"{root} is not writable: {error}") from error
-        return cls(lock, identity, lanes, settings.sync_timeout_s)
+        return cls(lock, identity, hull, lanes)
 
-    def footprints(self, lane: Lane) -> Iterator[tuple[Footprint, int]]:
-        """Read footprint and ``accepted_ms`` of what was found on disk, oldest first.
+    def pages(self, lane: Lane) -> Iterator[Page]:
+        """Read what recall needs of what was found on disk, oldest first.
 
-        Before :meth:`start` only; reads the whole lane. Nothing, if it ``has_forgotten``: no
+        Before :meth:`start` only. Nothing, if it ``has_forgotten``: no
         event would ever be found by those hashes.
 
         Raises:
@@ -105,7 +110,7 @@ class Spool:
         if self.has_forgotten:
             return
         try:
-            yield from self._lanes[lane].footprints()
+            yield from self._lanes[lane].pages()
         except OSError as error:
             raise ConfigError(_SETTING, f"cannot be read: {error}") from error
 

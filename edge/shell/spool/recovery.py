@@ -16,13 +16,14 @@ A crash in the midst of this leaves either the old state or the new one.
 """
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from edge.core.frame import HEADER_BYTES, Frame, Header, scan
-from edge.core.record import Footprint
 from edge.shell.spool.cursor import Position, load, store
-from edge.shell.spool.segment import LaneFiles, Segment
+from edge.shell.spool.key_index import scanned, settle, told_end
+from edge.shell.spool.segment import INDEX_SUFFIX, SEGMENT_SUFFIX, LaneFiles, Segment
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +32,14 @@ class Outline:
 
     Attributes:
         headers: Of its segments, oldest first.
+        sizes: Of their files.
         ends: Where each one's bytes end: as its successor says, else with the file.
         found: The cursor as it was read; ``None`` when it is missing or damaged.
         cursor: Where forwarding goes on.
     """
 
     headers: list[Header]
+    sizes: dict[int, int]
     ends: dict[int, int]
     found: Position | None
     cursor: Position
@@ -72,7 +75,10 @@ def outline(files: LaneFiles) -> Outline:
     sizes = files.sizes()
     headers = [files.header(number) for number in sizes]
     ends = sizes | {header.predecessor: header.predecessor_end for header in headers}
-    return Outline(headers, ends, found, _resolve(found, sizes))
+    for before, header in pairwise(headers):
+        if not header.edgespool:  # it was to tell; what it had declared void must not come back
+            ends[before.number] = min(ends[before.number], told_end(files, before))
+    return Outline(headers, sizes, ends, found, _resolve(found, sizes))
 
 
 def recover(files: LaneFiles) -> Recovered:
@@ -94,7 +100,7 @@ def recover(files: LaneFiles) -> Recovered:
         last = headers[-1]
         start = cursor.offset if cursor.segment == last.number else HEADER_BYTES
         tail = _tail(files, last, start, ends[last.number])
-        torn_bytes = ends[last.number] - start - len(tail.content)
+        torn_bytes = max(0, ends[last.number] - start - len(tail.content))
         if tail.content:
             copy = Header(number_next, last.edgespool, tail.seq_first, last.number, start)
             files.begin(copy, tail.content).close()
@@ -104,48 +110,27 @@ def recover(files: LaneFiles) -> Recovered:
         if tail.is_whole:
             files.cut(last.number, start)
         ends[last.number] = start
-    segments = [survey(files, header, ends[header.number]) for header in headers]
+    segments = [_settle(files, header, ends[header.number], seen.sizes) for header in headers]
     oldest_ms = _first_ms(files, segments, cursor)
     return Recovered(segments, cursor, oldest_ms, number_next, torn_bytes)
 
 
-def survey(files: LaneFiles, header: Header, end: int) -> Segment:
-    """Count what stands in a segment up to its valid end.
-
-    Raises:
-        OSError: It cannot be read now.
-    """
-    segment = Segment(header)
-    for _, found in files.scan(header, HEADER_BYTES, end):
-        if isinstance(found, Frame):
-            accepted_ms = found.record.accepted_ms
-            segment.grow(found.length, 1, accepted_ms, accepted_ms)
-        else:
-            segment.end += found.length
-            segment.records += 1
-    return segment
-
-
-def footprints(
-    files: LaneFiles, segments: Sequence[Segment]
-) -> Iterator[tuple[Footprint, int]]:
-    """Read what recall needs of every record on disk, oldest first.
-
-    Raises:
-        OSError: Some of it cannot be read now.
-    """
-    for segment in segments:
-        for _, found in files.scan(segment.header, HEADER_BYTES, segment.end):
-            if isinstance(found, Frame):
-                yield found.record.footprint, found.record.accepted_ms
-
-
 def _sweep(files: LaneFiles) -> None:
-    """Remove what was never given its name."""
-    for name in files.disk.files(files.directory):
-        if name.endswith(".tmp"):
+    """Remove what was never given its name, and indexes whose segment is gone."""
+    names = files.disk.files(files.directory)
+    for name in names:
+        is_index = name.endswith(INDEX_SUFFIX)
+        is_alone = is_index and name.replace(INDEX_SUFFIX, SEGMENT_SUFFIX) not in names
+        if is_alone or name.endswith(".tmp"):
             with contextlib.suppress(OSError):  # in nobody's way
                 files.disk.unlink(files.directory / name)
+
+
+def _settle(files: LaneFiles, header: Header, end: int, sizes: Mapping[int, int]) -> Segment:
+    """Survey a segment; of one whose file is too short the index would promise too much."""
+    if sizes.get(header.number, end) < end:
+        return scanned(files, header, end)[0]
+    return settle(files, header, end)
 
 
 def _resolve(found: Position | None, sizes: Mapping[int, int]) -> Position:
@@ -187,10 +172,10 @@ def _tail(files: LaneFiles, last: Header, start: int, size: int) -> _Tail:
 def _first_ms(files: LaneFiles, segments: Sequence[Segment], cursor: Position) -> int | None:
     """Tell when the first whole record behind the cursor was accepted."""
     for segment in segments:
-        if segment.number < cursor.segment:
-            continue
-        start = cursor.offset if segment.number == cursor.segment else HEADER_BYTES
-        for _, found in files.scan(segment.header, start, segment.end):
-            if isinstance(found, Frame):
-                return found.record.accepted_ms
+        if segment.number == cursor.segment and cursor.offset > HEADER_BYTES:
+            for _, found in files.scan(segment.header, cursor.offset, segment.end):
+                if isinstance(found, Frame):
+                    return found.record.accepted_ms
+        elif segment.number >= cursor.segment and segment.oldest_ms is not None:
+            return segment.oldest_ms
     return None

@@ -22,6 +22,8 @@ from edge.core.frame import (
 )
 from edge.shell.spool.disk import Disk, Output, is_lost, publish
 
+SEGMENT_SUFFIX: Final = ".seg"
+INDEX_SUFFIX: Final = ".idx"
 _NAME: Final = re.compile(r"(\d{10})\.seg")
 _PAGE_BYTES: Final = 4096
 """The unit in which a disk loses what it held; also the page cache's."""
@@ -174,12 +176,13 @@ class LaneFiles:
                 at += found.length
 
     def remove(self, number: int) -> None:
-        """Delete a segment; if that fails the next start will.
+        """Delete a segment with its key index; if that fails the next start will.
 
         Nothing follows from it at once: what it held is acknowledged.
         """
-        with contextlib.suppress(OSError):
-            self.disk.unlink(self._path(number))
+        for path in (self._path(number), index_path(self.directory, number)):
+            with contextlib.suppress(OSError):
+                self.disk.unlink(path)
 
     def cut(self, number: int, end: int) -> None:
         """Give back the room of what its successor has declared void."""
@@ -187,7 +190,7 @@ class LaneFiles:
             self.disk.resize(self._path(number), end)
 
     def _path(self, number: int) -> Path:
-        return self.directory / f"{number:010d}.seg"
+        return self.directory / f"{number:010d}{SEGMENT_SUFFIX}"
 
     def _pages(self, path: Path, offset: int, size: int) -> Iterator[bytes]:
         end = offset + size
@@ -202,6 +205,11 @@ class LaneFiles:
                 self.unreadable += 1
             yield page.ljust(piece, b"\0")
             offset += piece
+
+
+def index_path(directory: Path, number: int) -> Path:
+    """Name the key index of a segment of this lane."""
+    return directory / f"{number:010d}{INDEX_SUFFIX}"
 
 
 assert _SCAN_BYTES >= FRAME_BYTES_MAX, "else a scan might not advance"

@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
-from edge.core.frame import Header, encode, seed
+from edge.core.frame import ROW, Header, encode, seed
 from edge.core.record import Record
+from edge.shell.spool import key_index
 from edge.shell.spool.fresh import Written
 from edge.shell.spool.recovery import Recovered
 from edge.shell.spool.segment import LaneFiles, Segment
@@ -53,6 +54,9 @@ class SegmentWriter:
         self._edgespool = ""
         self._seed = 0
         self._seq_next = 1
+        self._rows: bytearray | None = None
+        """For the key index of the segment; ``None``: there is none of ours, or it is to go. A
+        twelfth of the segment's bytes, for events of 1 KiB."""
 
     @property
     def is_open(self) -> bool:
@@ -95,6 +99,8 @@ class SegmentWriter:
         )
         # Last: what can be read must be what the shelf counts, or it is counted for ever.
         self._shelf.fresh.add(written)
+        assert self._rows is not None
+        self._rows += b"".join([frame[ROW] for frame in frames])
 
     def follow(self, now_ms: int, size_bytes: int = 0) -> None:
         """Begin the next segment if this one is old, or has no room for *size_bytes*.
@@ -115,6 +121,20 @@ class SegmentWriter:
         if self._output is not None:
             self._output.close()
             self._output = None
+            self._shelf.seal()
+
+    def leave(self) -> bool:
+        """Close a segment of which nothing waits, so that its room can be given up.
+
+        Returns:
+            Whether it was closed.
+        """
+        is_idle = self.is_open and not self._shelf.holdings().bytes_waiting
+        if is_idle and self._segment is not None and self._segment.size_bytes:
+            self.abandon()
+            self._rows = None  # an index would outlive what is about to go
+            return True
+        return False
 
     def _begin_segment(self) -> None:
         before = self._segment
@@ -131,3 +151,6 @@ class SegmentWriter:
         self._output = output
         self._segment = Segment(header)
         self._shelf.add(self._segment)
+        rows, self._rows = self._rows, bytearray()
+        if before is not None and rows:
+            key_index.write(self._files, before, rows)

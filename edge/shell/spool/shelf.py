@@ -52,7 +52,7 @@ class Holdings:
 
 
 class Shelf:
-    """One lane's segments, oldest first; the last is the one being written.
+    """One lane's segments, oldest first; the last is the one being written, unless it is sealed.
 
     Args:
         segments: As recovery found them; rising numbers.
@@ -81,6 +81,7 @@ class Shelf:
         self._cursor = cursor
         self._changed: Final = threading.Condition()
         self._is_closed = False
+        self._is_sealed = True
         self.bytes_held = sum(segment.size_bytes for segment in segments)
         dated = [(s.oldest_ms, s.newest_ms) for s in segments if s.newest_ms is not None]
         self.newest_found_ms: Final = max((newest for _, newest in dated), default=None)
@@ -99,6 +100,12 @@ class Shelf:
         """Begin to write another segment; the one before stays as it is."""
         with self._changed:
             self._segments.append(segment)
+            self._is_sealed = False
+
+    def seal(self) -> None:
+        """Take note that nobody writes to the last segment any more."""
+        with self._changed:
+            self._is_sealed = True
 
     def grow(self, size_bytes: int, records: int, oldest_ms: int, newest_ms: int) -> None:
         """Show readers what was synced behind the last segment's end."""
@@ -139,7 +146,7 @@ class Shelf:
         *before_ms*, or more than *above_bytes* are retained.
         """
         with self._changed:
-            if len(self._segments) < 2:  # noqa: PLR2004  # the last one is being written
+            if len(self._segments) <= (not self._is_sealed):  # nor the one being written
                 return None
             oldest = self._segments[0]
             if Position(oldest.number, oldest.end) > self._cursor:
@@ -186,13 +193,24 @@ class Shelf:
         for segment in self._segments[first:]:
             if segment.number > end.segment:
                 break
-            is_last = segment.number == end.segment and end.offset < segment.end
-            size_bytes += (end.offset if is_last else segment.end) - HEADER_BYTES
-            records += end.records if is_last else segment.records
-            if segment.number == start.segment:
-                size_bytes -= start.offset - HEADER_BYTES
-                records -= start.records
+            for sign, at in ((1, end), (-1, start)):
+                before_bytes, before_records = _before(segment, at)
+                size_bytes += sign * before_bytes
+                records += sign * before_records
         return size_bytes, records
+
+
+def _before(segment: Segment, at: Position) -> tuple[int, int]:
+    """Count the bytes and records of *segment* in front of *at*.
+
+    Whoever has passed its end has passed all of it: where frames in a row are damaged, fewer
+    may have been read than there were.
+    """
+    if at.segment < segment.number:
+        return 0, 0
+    if at.segment > segment.number or at.offset >= segment.end:
+        return segment.size_bytes, segment.records
+    return at.offset - HEADER_BYTES, at.records
 
 
 def _number(segment: Segment) -> int:

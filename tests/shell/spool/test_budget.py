@@ -79,3 +79,40 @@ def test_as_much_is_taken_as_there_is_room_for_up_to_what_was_asked() -> None:
     assert full.take(Lane.GAME, 100, 50) == 100
     assert full.take(Lane.GAME, 100, 9_999) == 400
     assert not is_taken(full, Lane.GAME, 1)
+
+
+@pytest.mark.parametrize(
+    ("lane", "taken_bytes"), [(Lane.TELEMETRY, 639), (Lane.GAME, 639)], ids=["own", "others"]
+)
+def test_four_fifths_of_what_all_may_use_is_tight(lane: Lane, taken_bytes: int) -> None:
+    """Of 1,000 bytes all but the reserve of 200, whoever took them."""
+    filling = budget()
+    assert is_taken(filling, lane, taken_bytes)
+    assert not filling.is_tight(Lane.TELEMETRY)
+
+    assert is_taken(filling, Lane.BET, 1)
+
+    assert filling.is_tight(Lane.TELEMETRY)
+    filling.give_back(lane, 1)
+    assert not filling.is_tight(Lane.TELEMETRY)
+
+
+def test_four_fifths_of_a_lanes_own_share_is_tight_for_it_alone() -> None:
+    filling = budget(lane_share_max=0.5)
+    assert is_taken(filling, Lane.TELEMETRY, 399)
+    assert not filling.is_tight(Lane.TELEMETRY)
+
+    assert is_taken(filling, Lane.TELEMETRY, 1)
+
+    assert filling.is_tight(Lane.TELEMETRY)
+    assert not filling.is_tight(Lane.GAME)
+
+
+def test_a_lane_is_tight_before_it_is_full() -> None:
+    """Byte by byte: it is never refused before it was told to be tight."""
+    filling = budget(lane_share_max=0.3)
+    for lane in (Lane.TELEMETRY, Lane.GAME, Lane.PLAYER):
+        was_tight = filling.is_tight(lane)
+        while is_taken(filling, lane, 10):
+            was_tight = filling.is_tight(lane)
+        assert was_tight

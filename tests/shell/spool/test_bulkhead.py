@@ -315,6 +315,7 @@ def test_the_disk_is_asked_in_the_order_that_keeps_the_promise() -> None:
     assert names == [
         ("overwrite", "cursor"),
         ("unlink", "0000000001.seg"),
+        ("unlink", "0000000001.idx"),
     ]
 
 

@@ -1,8 +1,10 @@
 """One owner, one identity, and a file system that keeps its promises."""
 
+import errno
 import os
 import threading
 from pathlib import Path
+from random import Random
 from zlib import crc32
 
 import pytest
@@ -18,6 +20,7 @@ from edge.shell.spool.claim import (
     volatile,
 )
 from edge.shell.spool.disk import OsDisk
+from tests.fakes_disk import FakeDisk
 from tests.fakes_spool import counted
 
 DISK = OsDisk()
@@ -40,6 +43,22 @@ def test_an_identity_is_made_once_and_kept_twice(tmp_path: Path) -> None:
     assert identify(DISK, tmp_path / "id", counted) == Identity(first.secret, is_new=False)
     line = b"edge-spool 1 " + first.secret.hex().encode()
     assert (tmp_path / "id").read_bytes() == (line + b" %08x\n" % crc32(line)) * 2
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_an_identity_that_a_killed_start_has_left_survives_a_power_loss(seed: int) -> None:
+    disk, path = FakeDisk(), Path("/spool/0/id")
+    dead = OSError(errno.EIO, "as if killed here")
+    disk.plan = lambda _, call: dead if call.name == "sync_directory" else None
+    with pytest.raises(OSError, match="killed"):
+        identify(disk, path, counted)
+    disk.plan = lambda _index, _call: None
+    found = identify(disk, path, counted)
+
+    disk.crash(Random(seed))  # noqa: S311  # replayable, no secret
+
+    assert found.is_new is False
+    assert identify(disk, path, counted) == found
 
 
 def test_no_single_flipped_bit_loses_an_identity(tmp_path: Path) -> None:

@@ -128,3 +128,14 @@ def test_overwriting_replaces_bytes_and_makes_no_file(tmp_path: Path) -> None:
     assert (tmp_path / "cursor").read_bytes() == b"0123abc789"
     with pytest.raises(FileNotFoundError):
         DISK.overwrite(tmp_path / "none", 0, b"abc")
+
+
+def test_what_is_written_unsynced_is_there_and_whose_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "0000000001.tmp"
+    path.write_bytes(b"of an earlier try, and longer")
+
+    DISK.write_unsynced(path, b"index")
+
+    assert path.read_bytes() == b"index"
+    DISK.write_unsynced(tmp_path / "new", b"")
+    assert (tmp_path / "new").stat().st_mode & 0o777 == 0o600

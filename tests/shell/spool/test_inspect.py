@@ -148,6 +148,23 @@ def test_verify_names_each_damage(root: Path) -> None:
     assert [fault.segment for fault in found[3:]] == [3] * 6
 
 
+def test_verify_names_a_damaged_index_and_says_that_it_is_harmless(root: Path) -> None:
+    index = root / "0" / "bet" / "0000000003.idx"
+    index.write_bytes(index.read_bytes()[:-1])
+
+    assert list(inspect("verify", root)) == [
+        Fault(
+            worker="0",
+            lane=Lane.BET,
+            segment=3,
+            offset=0,
+            length=0,
+            complaint="key index damaged: harmless, a start scans the segment instead",
+        )
+    ]
+    assert len(list(inspect("cat", root))) == 14
+
+
 @pytest.mark.parametrize(
     ("name", "complaint"),
     [("nowhere", "there is no spool"), ("spool_of_version_2", "has format 2")],

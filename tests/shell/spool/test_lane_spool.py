@@ -1,6 +1,7 @@
 """The forwarder reads what was synced, in order, in the pieces it asked for, damage included."""
 
 import errno
+import time
 
 import msgspec
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from edge.config import SpoolSettings
 from edge.core.frame import HEADER_BYTES, size
 from edge.core.reject import Reject
+from edge.shell.spool import lane_spool
 from edge.shell.spool.cursor import Position
 from edge.shell.spool.lane_spool import Quarantined, Stored
 from tests.fakes_disk import Call, FakeDisk, unreadable
@@ -82,6 +84,19 @@ def test_a_chunk_is_as_large_as_asked_for(
     frames, after = read(lane, bytes_max=bytes_max, records_max=records_max)
 
     assert len(frames) == after.records == expected
+
+
+def test_a_long_read_leaves_other_threads_their_turn(
+    lane: OneLane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turns: list[float] = []
+    monkeypatch.setattr(lane_spool, "TURN_RECORDS", 2)
+    monkeypatch.setattr(time, "sleep", turns.append)
+
+    frames, _ = read(lane)
+
+    assert len(frames) == 6
+    assert turns == [lane_spool.TURN_S] * 3
 
 
 def test_nothing_more_is_an_empty_chunk_where_one_stood(lane: OneLane) -> None:

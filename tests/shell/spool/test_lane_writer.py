@@ -244,6 +244,32 @@ def test_an_idle_lane_gives_up_what_it_retains_as_long_as_the_disk_is_full(
 
 
 @pytest.mark.usefixtures("idle")
+def test_on_a_full_disk_the_last_segment_goes_too_once_all_of_it_is_acknowledged(
+    disk: FakeDisk,
+) -> None:
+    lane = OneLane(disk)
+    assert lane.commit(1, 2, 3)
+    lane.room.shut()
+    disk.capacity -= disk.free
+    lane.bulkhead.writer.step()
+    assert lane.bulkhead.writer.is_writable
+    assert [seq for _, seq in runs(lane)] == [1, 2, 3], "what waits stays"
+
+    lane.reader.acknowledge(lane.read()[1])
+    disk.capacity += SMALL.commit_bytes_max - 300  # the segment has more than these
+    lane.bulkhead.writer.step()
+    assert not [path for path in disk.names if path.suffix == ".seg"]
+    assert refused(lane) is Reason.LANE_FULL
+    lane.bulkhead.writer.step()
+
+    assert lane.commit(4)
+    assert [seq for _, seq in runs(lane)] == [1], "in a new run"
+    assert lane.reader.holdings().records_waiting == 1
+    again = OneLane(disk)
+    assert [seq for _, seq in runs(again)] == [1]
+
+
+@pytest.mark.usefixtures("idle")
 def test_a_refusing_lane_tries_by_itself(lane: OneLane, disk: FakeDisk) -> None:
     disk.plan = lambda _index, _call: OSError(errno.EROFS, "planned")
     assert not lane.commit(1)

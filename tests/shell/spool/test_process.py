@@ -22,7 +22,7 @@ from edge.shell.spool.lane_spool import Stored
 from edge.shell.spool.process import Spool, worker_directory
 from tests.fakes import FakeClock
 from tests.fakes_disk import FakeDisk
-from tests.fakes_spool import LANE, SMALL, OneLane, record
+from tests.fakes_spool import LANE, SMALL, OneLane, indexes, record
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "spool"
 
@@ -64,7 +64,7 @@ def test_what_was_accepted_is_forwarded_by_the_next_process(settings: SpoolSetti
         map(str, [(Lane.BET, True), (Lane.WALLET, True), (Lane.BET, True)])
     )
     spool = Spool.open(settings)
-    assert [f.time_ms for f, _ in spool.footprints(Lane.BET)] == [0, 1]
+    assert indexes(spool.pages(Lane.BET)) == [0, 1]
     assert (values(spool, Lane.BET), values(spool, Lane.WALLET)) == ([(1, 0), (2, 1)], [(1, 0)])
     assert spool.statistics()[Lane.BET].records_at_start == 2
     spool.close()
@@ -133,7 +133,7 @@ def test_recall_is_not_rebuilt_from_what_cannot_be_read(settings: SpoolSettings)
     disk.plan = lambda _index, _call: OSError(errno.EMFILE, "planned")
 
     with pytest.raises(ConfigError, match=r"^spool\.path: .*planned"):
-        list(spool.footprints(LANE))
+        list(spool.pages(LANE))
 
     spool.close()
 
@@ -315,7 +315,7 @@ def test_a_spool_whose_id_is_lost_says_so_and_keeps_its_records(tmp_path: Path) 
     spool = Spool.open(SpoolSettings(path=str(tmp_path / "spool")))
 
     assert spool.has_forgotten
-    assert list(spool.footprints(Lane.BET)) == []
+    assert list(spool.pages(Lane.BET)) == []
     assert spool.statistics()[Lane.BET].records_at_start == 10
     spool.close()
 
@@ -332,7 +332,7 @@ def test_the_golden_spool_is_read(tmp_path: Path) -> None:
     spool = Spool.open(SpoolSettings(path=str(tmp_path / "spool")))
 
     assert spool.secret == (1).to_bytes(32, "big")
-    assert [f.time_ms for f, _ in spool.footprints(Lane.BET)] == list(range(14))
+    assert indexes(spool.pages(Lane.BET)) == list(range(14))
     assert spool.lane(Lane.BET).cursor == Position(1, 656)
     numbers = [number for number, _ in values(spool, Lane.BET)]
     assert numbers == [*range(5, 13), 1, 2]

@@ -2,6 +2,7 @@
 
 import errno
 import itertools
+import sys
 from itertools import accumulate
 from pathlib import Path
 from zlib import crc32
@@ -19,10 +20,11 @@ from edge.core.frame import (
 )
 from edge.core.record import Record
 from edge.shell.spool.cursor import Position, load, store
-from edge.shell.spool.recovery import Recovered, footprints, recover
+from edge.shell.spool.key_index import pages, told_end
+from edge.shell.spool.recovery import Recovered, recover
 from edge.shell.spool.segment import LaneFiles
 from tests.fakes_disk import Call, FakeDisk, Node, unreadable
-from tests.fakes_spool import record
+from tests.fakes_spool import indexes, record
 
 LANE = Path("/spool/0/bet")
 RUN = "01234567-89ab-4cde-8f01-23456789abcd"
@@ -62,7 +64,7 @@ def disk_of(files: LaneFiles) -> FakeDisk:
 
 def ids(files: LaneFiles, found: Recovered) -> list[int]:
     """Tell which records recall would learn."""
-    return [f.time_ms for f, _ in footprints(files, found.segments)]
+    return indexes(pages(files, found.segments, 1000))
 
 
 def test_an_empty_lane_begins_at_one() -> None:
@@ -322,3 +324,28 @@ def test_a_lost_header_leaves_its_frames_to_quarantine_and_its_file_alone() -> N
 
     assert [(s.number, s.records, s.end) for s in found.segments] == [(1, 5, len(whole))]
     assert disk_of(files).names[name(1)].cached[HEADER_BYTES:] == whole[HEADER_BYTES:]
+
+
+def test_what_a_lost_header_had_declared_void_stays_so_by_its_predecessors_index() -> None:
+    aborted = segment(1, RECORDS)
+    after = segment(2, RECORDS[:1], before=(1, ENDS[2]))
+    files = lane(s1=aborted, s2=after)
+    recover(files)  # leaves the index of what is valid in the first
+    disk_of(files).names[name(2)].cached[:HEADER_BYTES] = bytes(HEADER_BYTES)
+
+    found = recover(files)
+
+    assert (found.segments[0].records, found.segments[0].end) == (2, ENDS[2])
+
+
+def test_an_index_of_another_life_tells_no_end() -> None:
+    files = lane(s1=segment(1, RECORDS), s2=segment(2, RECORDS[:1], before=(1, ENDS[2])))
+    recover(files)
+    other = Header(1, RUN.replace("0", "1"))
+    disk_of(files).names[name(1)].cached[:HEADER_BYTES] = encode_header(other)
+
+    assert told_end(files, files.header(1)) == sys.maxsize
+
+
+def test_a_file_cut_within_its_header_has_no_torn_bytes() -> None:
+    assert recover(lane(s1=segment(1, RECORDS)[:100])).torn_bytes == 0

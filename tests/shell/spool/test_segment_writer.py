@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from edge.core.frame import HEADER_BYTES, size
+from edge.core.key_index import encode as encode_index
 from edge.core.record import Record
 from edge.shell.spool.cursor import Position
+from edge.shell.spool.key_index import scanned
 from edge.shell.spool.recovery import Recovered, recover
 from edge.shell.spool.segment import LaneFiles
 from edge.shell.spool.segment_writer import SegmentWriter
@@ -127,3 +129,61 @@ def test_a_failed_write_counts_for_nothing_in_the_next_run() -> None:
 
     assert layout(disk) == [(1, 1, 4, (0, -HEADER_BYTES)), (2, 1, 1, (1, 2 * ONE))]
     assert [s.records for s in recover(LaneFiles(disk, LANE)).segments] == [2, 0, 1]
+
+
+def test_a_full_segment_leaves_the_index_a_scan_would_make() -> None:
+    """Of all that was synced into it, and of nothing that was not."""
+    disk = FakeDisk()
+    segments = writer(disk)
+    segments.begin_run()
+    segments.write(records(2), NOW_MS)
+    disk.plan = lambda _index, call: (
+        OSError(errno.EIO, "planned") if call.name == "sync" else None
+    )
+    with pytest.raises(OSError, match="planned"):
+        segments.write(records(1), NOW_MS)
+    segments.abandon()
+    disk.plan = lambda _index, _call: None
+    segments.begin_run()
+    segments.write(records(3), NOW_MS)
+    segments.write(records(1), NOW_MS)
+
+    files = LaneFiles(disk, LANE)
+    for number in (1, 2):
+        header, end = files.header(number), files.header(number + 1).predecessor_end
+        segment, rows = scanned(files, header, end)
+        expected = encode_index(header, end, segment.records, rows)
+        assert disk.names[LANE / f"{number:010d}.idx"].cached == expected
+    assert not [path.name for path in disk.names if path.name == "0000000003.idx"]
+
+
+def test_a_segment_of_another_process_is_not_given_an_index_of_ours() -> None:
+    disk = FakeDisk()
+    segments = writer(disk)
+    segments.begin_run()
+    segments.write(records(2), NOW_MS)
+    found = recover(LaneFiles(disk, LANE))
+    left = {path: bytes(node.cached) for path, node in disk.names.items()}
+
+    shelf = Shelf(found.segments, found.cursor, None)
+    SegmentWriter(
+        LaneFiles(disk, LANE), shelf, found, entropy=counted, bytes_max=1000, age_ms_max=1000
+    ).begin_run()
+
+    assert {path: bytes(disk.names[path].cached) for path in left} == left
+
+
+def test_a_segment_that_is_left_to_be_given_up_leaves_no_index() -> None:
+    disk, shelf = FakeDisk(), Shelf([], Position(1), None)
+    segments = SegmentWriter(
+        LaneFiles(disk, LANE), shelf, NEW, entropy=counted, bytes_max=1000, age_ms_max=1000
+    )
+    segments.begin_run()
+    segments.write(records(2), NOW_MS)
+    assert not segments.leave()
+    shelf.advance(Position(1, HEADER_BYTES + 2 * ONE, 2), None)
+
+    assert segments.leave()
+    segments.begin_run()
+
+    assert not [path for path in disk.names if path.suffix == ".idx"]

@@ -22,7 +22,7 @@ def at(number: int, records: int) -> Position:
 
 
 def shelf() -> Shelf:
-    """3 records forwarded, 2 + 0 + 4 waiting; the last segment is being written."""
+    """3 records forwarded, 2 + 0 + 4 waiting; nobody writes to the last segment yet."""
     found = [segment(2, 5, at_ms=20), segment(3, 0), segment(5, 4, at_ms=50)]
     return Shelf(found, at(2, 3), oldest_waiting_ms=23)
 
@@ -96,7 +96,37 @@ def test_only_what_is_sealed_acknowledged_and_unneeded_is_discarded() -> None:
     assert lane.discard(before_ms=0, above_bytes=0) is None, "its beginning was not passed"
     lane.advance(at(5, 4), 53)
     assert lane.discard(before_ms=0, above_bytes=500) == segment(3, 0), "empty"
-    assert lane.discard(before_ms=1000, above_bytes=0) is None, "being written"
+    assert lane.discard(before_ms=1000, above_bytes=0) == segment(5, 4, at_ms=50), "sealed"
+    assert lane.discard(before_ms=1000, above_bytes=0) is None, "there is none"
+
+
+def test_the_segment_being_written_is_discarded_only_once_it_is_sealed() -> None:
+    lane = shelf()
+    lane.advance(at(5, 4), 53)
+    lane.add(segment(6, 0))
+    lane.grow(100, 1, 60, 60)
+    lane.advance(at(6, 1), 60)
+    found = [lane.discard(before_ms=0, above_bytes=0) for _ in range(4)]
+    assert [each and each.number for each in found] == [2, 3, 5, None]
+
+    lane.seal()
+
+    assert lane.discard(before_ms=0, above_bytes=0) == segment(6, 1, at_ms=60)
+    assert lane.bytes_held == 0
+    lane.add(segment(7, 0))
+    assert lane.find(at(6, 1)) is None
+
+
+def test_who_has_passed_a_segment_has_passed_all_that_it_was_said_to_hold() -> None:
+    """Frames that are damaged in a row are read as one; an index counted them all."""
+    lane = shelf()
+
+    assert lane.advance(Position(2, HEADER_BYTES + 500, 4), 24) == 200
+    assert lane.advance(Position(5, HEADER_BYTES + 200, 2), 51) == 200
+    assert lane.holdings().records_waiting == 2
+    lane.advance(at(5, 4), 53)
+
+    assert lane.holdings().records_waiting == 0
 
 
 def test_too_much_is_discarded_however_young() -> None:
