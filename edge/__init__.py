@@ -10,6 +10,7 @@ decode         :mod:`edge.core.decode`         body bytes -> events, each typed 
 authorise      :mod:`edge.core.authorise`      Principal x event -> allowed
 recall         :mod:`edge.core.recall`         id, business key, number -> first or duplicate
 limit          :mod:`edge.core.limit`          quotas charged, clock compared
+shed           :mod:`edge.core.shed`           telemetry under pressure -> some of each session
 seal           :mod:`edge.core.seal`           event + what the edge knows -> envelope
 =============  ==============================  =============================================
 

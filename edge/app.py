@@ -7,7 +7,7 @@ import random
 import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -25,14 +25,17 @@ from edge.core.limit import ClockRules, Quota, QuotaName, Quotas
 from edge.core.openapi import catalogue_document, openapi_document
 from edge.core.recall import Recall
 from edge.core.seal import Sealer
+from edge.core.shed import Shedder
 from edge.shell.admin import admin
 from edge.shell.clock import Clock, SystemClock
 from edge.shell.courier import Courier
 from edge.shell.dead import DEAD_DIRECTORY, DeadLetters
 from edge.shell.dead_copies import CopiedLetters
+from edge.shell.doorkeeper import Doorkeeper
 from edge.shell.drain import Drain, Drained
 from edge.shell.forward import Forwarder, Timing
 from edge.shell.front import Front, pages
+from edge.shell.governor import Governor
 from edge.shell.http import Ingest
 from edge.shell.keys.keyring import Keyring
 from edge.shell.letterhead import Letterhead
@@ -41,10 +44,13 @@ from edge.shell.listen import listen
 from edge.shell.meters import Meters
 from edge.shell.metrics import Figures
 from edge.shell.origin import open_origin
+from edge.shell.pace import Pace
 from edge.shell.patience import Patience
+from edge.shell.pressure import Pressure
 from edge.shell.readiness import Probes
 from edge.shell.redrive import Redrive, Report
 from edge.shell.refusals import Refusals
+from edge.shell.resources import Resources, raise_descriptors
 from edge.shell.server import Gateway
 from edge.shell.spool.disk import OsDisk
 from edge.shell.spool.inspect import lane_directories
@@ -81,6 +87,7 @@ def serve(config: Config) -> int:
         if isinstance(gateway.origin, Watchful):
             gateway.origin.watch([lane.topic for lane in Lane])
         _settle_garbage()
+        raise_descriptors()
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(gateway.live(public, private))
     return 0
@@ -109,8 +116,13 @@ def build(config: Config, clock: Clock) -> Gateway:
     waiting = sum(lane.records_at_start for lane in spool.statistics().values())
     log.info("spool opened", extra={"records_waiting": waiting})
     keyring = Keyring(config.auth, Path(config.spool.path) / "keys", clock)
-    house = _house(config, spool, _gate(config.auth, keyring, cache), clock)
-    out = way_out(config, spool, open_origin(config.origin), clock)
+    resources = Resources(config.node.memory_max)
+    pressure = _pressure(spool, resources)
+    house = _house(config, spool, _gate(config.auth, keyring, cache), pressure, clock)
+    timing = _timing(clock, Pace(meters.count_received, clock))
+    out = way_out(config, spool, open_origin(config.origin), timing)
+    doorkeeper = Doorkeeper(resources.is_full, meters.requests_refused)
+    governor = Governor(clock, meters)
     figures = Figures(
         clock=clock,
         meters=meters,
@@ -124,23 +136,19 @@ def build(config: Config, clock: Clock) -> Gateway:
         quotas=house.quotas,
         tokens=cache,
         keyring=keyring,
+        resources=resources,
+        pressure=pressure,
+        doorkeeper=doorkeeper,
+        governor=governor,
     )
-    probes = Probes(life, keyring, spool, out.forwarders, out.origin)
+    probes = Probes(life, keyring, spool, out.forwarders, out.origin, resources, pressure)
     refusals = Refusals(_letterhead(config), out.samples, clock)
     ingest = Ingest(house, keyring, clock, meters, life, refusals)
-    documents = {path: orjson.dumps(document()) for path, document in DOCUMENTS.items()}
     registry = CollectorRegistry(auto_describe=False)
     registry.register(figures)
     return Gateway(
         node=config.node,
-        front=Front(
-            ingest=ingest,
-            pages=pages(ingest, clock, documents, meters),
-            quotas=house.quotas,
-            clock=clock,
-            meters=meters,
-            refusals=refusals,
-        ),
+        front=_front(ingest),
         admin=admin(probes.read, registry),
         spool=spool,
         recall=house.recall,
@@ -150,8 +158,23 @@ def build(config: Config, clock: Clock) -> Gateway:
         origin=out.origin,
         keyring=keyring,
         life=life,
+        doorkeeper=doorkeeper,
+        governor=governor,
+        resources=resources,
         loop_lag=meters.loop_lag_seconds,
         clock=clock,
+    )
+
+
+def _front(ingest: Ingest) -> Front:
+    documents = {path: orjson.dumps(document()) for path, document in DOCUMENTS.items()}
+    return Front(
+        ingest=ingest,
+        pages=pages(ingest, ingest.clock, documents, ingest.meters),
+        quotas=ingest.house.quotas,
+        clock=ingest.clock,
+        meters=ingest.meters,
+        refusals=ingest.refusals,
     )
 
 
@@ -193,7 +216,7 @@ def drain_spool(config: Config, stop: threading.Event, timeout_s: float | None) 
         closing(Spool.open(config.spool, clock=clock)) as spool,
         closing(open_origin(config.origin)) as origin,
     ):
-        out = way_out(config, spool, origin, clock)
+        out = way_out(config, spool, origin, _timing(clock))
         drain = Drain(spool, out.forwarders, out.dead_letters, [out.copies], clock)
         return drain.run(stop, timeout_s)
 
@@ -227,9 +250,14 @@ def redrive(
                     raise OriginUnavailable(patience.cause or str(error)) from error
 
 
-def way_out(config: Config, spool: Spool, origin: Origin, clock: Clock) -> WayOut:
-    """Wire what carries everything from *spool* to *origin*."""
+def _timing(clock: Clock, pace: Pace | None = None) -> Timing:
+    """Take real dice; without a *pace* a backlog goes as fast as the origin takes it."""
     timing = Timing(clock, random.Random())  # noqa: S311  # jitter, not a secret
+    return timing if pace is None else replace(timing, rest_s=pace.rest_s)
+
+
+def way_out(config: Config, spool: Spool, origin: Origin, timing: Timing) -> WayOut:
+    """Wire what carries everything from *spool* to *origin*."""
     copies = Courier(DEAD_TOPIC, origin, timing)
     letterhead, bytes_max = _letterhead(config), config.spool.dead_bytes_max
     dead_letters = {
@@ -243,7 +271,7 @@ def way_out(config: Config, spool: Spool, origin: Origin, clock: Clock) -> WayOu
             lane,
             spool.lane(lane),
             origin,
-            CopiedLetters(lane, dead_letters[lane], copies, letterhead, clock),
+            CopiedLetters(lane, dead_letters[lane], copies, letterhead, timing.clock),
             timing,
         )
         for lane in Lane
@@ -276,13 +304,25 @@ def quotas_of(limits: Limits) -> Sequence[Quota]:
     ]
 
 
-def _house(config: Config, spool: Spool, gate: Gate, clock: Clock) -> House:
+def _pressure(spool: Spool, resources: Resources) -> Pressure:
+    """List what telemetry is shed for."""
+    return Pressure(
+        {
+            "spool": lambda: spool.budget.is_tight(Lane.TELEMETRY),
+            "disk": lambda: spool.room.is_full,
+            "memory": lambda: resources.is_memory_high,
+        }
+    )
+
+
+def _house(config: Config, spool: Spool, gate: Gate, pressure: Pressure, clock: Clock) -> House:
     return House(
         gate=gate,
         quotas=Quotas(quotas_of(config.limits)),
         clock_rules=_clock_rules(config),
         recall=_remember(config, spool, clock),
         footprints=Footprints(spool.secret),
+        shedder=Shedder(pressure),
         sealer=Sealer(config.node.name, config.node.region, _newest_ms(spool)),
         spool=spool,
     )
@@ -316,8 +356,8 @@ def _remember(config: Config, spool: Spool, clock: Clock) -> Recall:
         sessions_max=config.spool.sessions_max,
     )
     for lane in Lane:
-        for footprint, accepted_ms in spool.footprints(lane):
-            recall.rebuild(lane, footprint, accepted_ms)
+        for page in spool.pages(lane):
+            recall.rebuild(lane, page)
         if spool.has_forgotten:
             recall.retain_from(lane, clock.now().unix_ns // NS_PER_MS)
     if spool.has_forgotten:

@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Meta
 from typing_extensions import override
 
+from edge.core.lane import Lane
 from edge.settings import ConfigError, Reader, Size
 
 __all__ = ["Config", "ConfigError"]  # whoever reads settings catches their complaint
@@ -31,6 +32,11 @@ _ISSUERS_MAX: Final = 16
 _SPOOL_BYTES_MIN: Final = 16 << 20
 # Below it one batch of refused records (1 MiB, base64 in JSON) may never fit, and its lane stops.
 _DEAD_BYTES_MIN: Final = 4 << 20
+# What an idle process holds (70 MB), and as much again for what is under way.
+_MEMORY_MIN: Final = 128 << 20
+# As `python -m loadtests.stages` measures them: of ids and keys, of sessions with numbers missing.
+_ENTRY_BYTES: Final = 33
+_SESSION_BYTES: Final = 234
 # More of them are told apart when they are opened.
 _ORIGINS: Final = {"log", "kafka", "https", "http"}
 _ANY_ADDRESS: Final = {"0.0.0.0", "::"}  # noqa: S104  # to compare with, not to listen on
@@ -61,12 +67,14 @@ class Node(_Section, frozen=True):
         region: Of this node, in every envelope.
         settle_s: How long listeners stay open after SIGTERM, while the load balancer notices.
         drain_s: How long it forwards after the last request, before it exits.
+        memory_max: Resident; above it new connections are refused and telemetry is shed.
     """
 
     name: Name = "edge-1"
     region: Name = "local"
     settle_s: SecondsOrNone = 0
     drain_s: SecondsOrNone = 20
+    memory_max: Size = 1 << 30
 
 
 class Http(_Section, frozen=True):
@@ -281,6 +289,7 @@ def _disagreements(config: Config) -> Iterator[ConfigError]:
     yield from _quota_faults(config.limits)
     yield from _room_faults(config.spool)
     yield from _reach_faults(config)
+    yield from _memory_faults(config)
     yield from _origin_faults(config)
 
 
@@ -343,6 +352,16 @@ def _reach_faults(config: Config) -> Iterator[ConfigError]:
     for field in ("intent_max_age_s", "observation_max_age_s"):
         if getattr(config.clock, field) > config.spool.dedupe_window_s:
             yield ConfigError(f"clock.{field}", "must not be above spool.dedupe_window_s")
+
+
+def _memory_faults(config: Config) -> Iterator[ConfigError]:
+    """Tables only ever grow until they are full: the watermark must lie above that."""
+    spool = config.spool
+    tables = spool.dedupe_entries_max * _ENTRY_BYTES * len(Lane)
+    needed = _MEMORY_MIN + tables + spool.sessions_max * _SESSION_BYTES
+    if config.node.memory_max < needed:
+        complaint = f"must be at least {-(-needed >> 20)}MiB, which full tables take"
+        yield ConfigError("node.memory_max", complaint)
 
 
 def _origin_faults(config: Config) -> Iterator[ConfigError]:

@@ -252,6 +252,7 @@ class World:
     Attributes:
         pauses_s: Every wait, s.
         on_pause: Called at each wait.
+        rest_s: What :class:`edge.shell.pace.Pace` would say.
     """
 
     frames: list[Stored | Quarantined]
@@ -260,6 +261,7 @@ class World:
     clock: FakeClock = field(default_factory=FakeClock)
     pauses_s: list[float] = field(default_factory=list[float])
     on_pause: Callable[[], None] = lambda: None
+    rest_s: Callable[[int], float] = lambda _: 0.0
     seed: int = 0
     record_bytes_max: int = 1_000_000
 
@@ -274,7 +276,12 @@ class World:
             self.lane,
             self.origin,
             self.dead_letters,
-            Timing(self.clock, random.Random(self.seed), self._pause),  # noqa: S311  # a seed replays
+            Timing(
+                self.clock,
+                random.Random(self.seed),  # noqa: S311  # a seed replays
+                self._pause,
+                lambda records: self.rest_s(records),  # noqa: PLW0108  # it may be set later
+            ),
             record_bytes_max=self.record_bytes_max,
         )
 

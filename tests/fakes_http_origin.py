@@ -94,6 +94,7 @@ class Receiver:
 
     Attributes:
         url: Where it is.
+        authority: What clients must call it; another's, where they come by a proxy.
         events: What it keeps, by topic, in order.
         requests: What it was sent, in order of arrival.
         connections: How many were opened.
@@ -120,7 +121,8 @@ class Receiver:
         self._host, self._port = host, 0
         self.start()
         scheme = "http" if self._tls is None else "https"
-        self.url = f"{scheme}://{host}:{self._port}/in"
+        self.authority = f"{host}:{self._port}"
+        self.url = f"{scheme}://{self.authority}/in"
 
     def start(self) -> None:
         """Listen; again on the same port."""
@@ -210,7 +212,7 @@ class Receiver:
             ((method, version) == ("POST", "HTTP/1.1"), first),
             (path is not None, target),
             (headers.get("content-type") == CONTENT_TYPE, str(headers)),
-            (headers.get("host") == f"{self._host}:{self._port}", str(headers)),
+            (headers.get("host") == self.authority, str(headers)),
             (len(body) == int(headers["content-length"]), "more than the body"),
         ):
             if not holds:

@@ -13,6 +13,7 @@ from edge.core.recall import Recall
 from edge.core.record import Record
 from edge.core.reject import Reject
 from edge.core.seal import Sealer
+from edge.core.shed import Shedder
 from tests.fakes import AUDIENCE, ISSUER, JWKS, NOW
 
 SECRET: Final = bytes(range(32))
@@ -40,6 +41,13 @@ class FakeKeys:
     def keys_of(self, issuer: str) -> IssuerKeys | None:
         """Only ``ISSUER`` has any."""
         return self.held if issuer == ISSUER else None
+
+
+@dataclass
+class FakePressure:
+    """As high as it is told."""
+
+    is_high: bool = False
 
 
 @dataclass
@@ -72,7 +80,12 @@ class FakeSpool:
         return filled
 
 
-def house(spool: FakeSpool, *quotas: Quota, keys: FakeKeys | None = None) -> House:
+def house(
+    spool: FakeSpool,
+    *quotas: Quota,
+    keys: FakeKeys | None = None,
+    pressure: FakePressure | None = None,
+) -> House:
     """Wire every stage as the gateway does, around *spool*."""
     gate = Gate(
         audiences={ISSUER: AUDIENCE},
@@ -86,6 +99,7 @@ def house(spool: FakeSpool, *quotas: Quota, keys: FakeKeys | None = None) -> Hou
         clock_rules=ClockRules(intent_max_age_s=30, observation_max_age_s=300, future_max_s=2),
         recall=Recall(dedupe_window_s=86_400, dedupe_entries_max=1_000, sessions_max=100),
         footprints=Footprints(SECRET),
+        shedder=Shedder(pressure or FakePressure()),
         sealer=Sealer("node-1", "region-1"),
         spool=spool,
     )

@@ -193,6 +193,16 @@ ISSUER_WITH = '[[auth.issuers]]\nissuer = "https://id.example"\naudience = "edge
             id="no room for a dead batch",
         ),
         pytest.param(
+            '[node]\nmemory_max = "1GiB"\n' + ISSUER + "[spool]\ndedupe_entries_max = 5000000",
+            "node.memory_max",
+            id="memory for fewer entries than are to be kept",
+        ),
+        pytest.param(
+            '[node]\nmemory_max = "170MiB"\n' + ISSUER + "[spool]\ndedupe_entries_max = 1",
+            "node.memory_max",
+            id="memory for fewer sessions than are to be kept",
+        ),
+        pytest.param(
             ISSUER + '[spool]\nretained_bytes_max = "5GiB"',
             "spool.retained_bytes_max",
             id="more retained than there is",
@@ -257,3 +267,15 @@ def _names(kind: type[msgspec.Struct]) -> Iterator[str]:
 
 def test_no_setting_ends_as_the_mark_of_a_secret_file_does() -> None:
     assert not [name for name in _names(Config) if name.endswith(FILE_SUFFIX)]
+
+
+def test_memory_that_full_tables_leave_nothing_of_is_named_with_what_they_take(
+    tmp_path: Path,
+) -> None:
+    [complaint] = complaints(tmp_path, '[node]\nmemory_max = "1MiB"\n' + ISSUER)
+    named = complaint.rpartition("at least ")[2].partition("MiB")[0]
+
+    enough = [f'[node]\nmemory_max = "{int(named) + n}MiB"\n{ISSUER}' for n in (0, -1)]
+
+    assert complaints(tmp_path, enough[0]) == []
+    assert len(complaints(tmp_path, enough[1])) == 1

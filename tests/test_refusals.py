@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import httpx2
 import msgspec
 import pytest
 from starlette.testclient import TestClient
@@ -13,15 +14,16 @@ from edge.core.lane import Lane
 from edge.core.limit import Quota
 from edge.core.record import Record
 from edge.core.reject import Reason, Reject
+from edge.shell.doorkeeper import farewell
 from edge.shell.http import Ingest
 from edge.shell.life import Life
 from edge.shell.meters import Meters
 from edge.shell.spool.commit import Commit, Synced
 from tests.core.catalogue.examples import example
-from tests.core.test_admit import spin, stake
+from tests.core.test_admit import pointers, spin, stake
 from tests.fakes import NOW_S, PLAYER, SESSION, FakeClock, player_token
 from tests.fakes_notices import refusals
-from tests.house import FakeKeys, FakeSpool, house
+from tests.house import FakeKeys, FakePressure, FakeSpool, house
 
 Answer = Any
 
@@ -53,10 +55,11 @@ class World:
     keys: FakeKeys = field(default_factory=FakeKeys)
     life: Life = field(default_factory=Life)
     quotas: list[Quota] = field(default_factory=list[Quota])
+    pressure: FakePressure = field(default_factory=FakePressure)
 
     def __post_init__(self) -> None:
         one = Quota(name="player", quota=9, window_s=60, burst=9)
-        self.house = house(self.spool, one, keys=self.keys)
+        self.house = house(self.spool, one, keys=self.keys, pressure=self.pressure)
 
     async def refetch(self, issuer: str) -> bool:
         """There are never newer keys."""
@@ -134,6 +137,19 @@ def on_a_failing_disk(world: World) -> Answer:
     return world.post(spin())
 
 
+def at_a_full_door(_: World) -> Answer:
+    """Before there is a request: the answer's bytes, read as a client reads them."""
+    head, body = farewell().split(b"\r\n\r\n")
+    status, *lines = head.decode().split("\r\n")
+    headers = dict(line.split(": ") for line in lines)
+    return httpx2.Response(int(status.split()[1]), headers=headers, content=body)
+
+
+def under_pressure(world: World) -> Answer:
+    world.pressure.is_high = True
+    return world.post(*pointers(9))
+
+
 def newer_schema(world: World) -> Answer:
     return world.post(spin(dataschema="urn:edge:schema:game.spin.requested:9.9"))
 
@@ -153,6 +169,7 @@ TABLE: dict[Reason, Callable[[World], Answer]] = {
     Reason.DRAINING: drained,
     Reason.KEYS_UNAVAILABLE: without_keys,
     Reason.INTERNAL_ERROR: with_a_bug,
+    Reason.TOO_MANY_CONNECTIONS: at_a_full_door,
     Reason.SCHEMA_VIOLATION: lambda world: world.post(spin(seq=0)),
     Reason.UNKNOWN_TYPE: lambda world: world.post(spin(type="no.such.type")),
     Reason.UNKNOWN_VERSION: newer_schema,
@@ -168,6 +185,7 @@ TABLE: dict[Reason, Callable[[World], Answer]] = {
     Reason.RATE_EXCEEDED: too_many,
     Reason.LANE_FULL: on_a_full_lane,
     Reason.LANE_FAILED: on_a_failing_disk,
+    Reason.LANE_SHED: under_pressure,
 }
 
 

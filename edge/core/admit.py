@@ -23,14 +23,16 @@ from edge.core.limit import ClockRules, Quotas, Tab, check_clock
 from edge.core.principal import Principal
 from edge.core.recall import Duplicate, Recall
 from edge.core.record import Commit, Record
-from edge.core.reject import Reject
+from edge.core.reject import Reason, Reject
 from edge.core.seal import Sealer
+from edge.core.shed import Shedder
 from edge.core.verdict import Outcome, Verdict
 
 # A module's name is read faster than an enum's member.
 _ACCEPTED: Final = Outcome.ACCEPTED
 _DUPLICATE: Final = Outcome.DUPLICATE
 _REFUSED: Final = Outcome.REFUSED
+_SHED: Final = Outcome.SHED
 
 
 class Spool(Protocol):
@@ -55,6 +57,7 @@ class House:
         clock_rules: How far a sender's clock may be off.
         recall: The memory of what was accepted.
         footprints: Hashes under the spool's secret.
+        shedder: Turns telemetry away under pressure.
         sealer: Writes envelopes in this node's name.
         spool: Takes what is sealed.
     """
@@ -64,6 +67,7 @@ class House:
     clock_rules: ClockRules
     recall: Recall
     footprints: Footprints
+    shedder: Shedder
     sealer: Sealer
     spool: Spool
 
@@ -159,7 +163,8 @@ def _verdict(
         return _admit_event(arrival, principal, house, tab, now)
     except Reject as reject:
         lane, event_id = arrival.spec.lane, arrival.wire.id
-        return Verdict(_REFUSED, lane, event_id, None, reject.alone(), arrival.wire)
+        outcome = _SHED if reject.reason is Reason.LANE_SHED else _REFUSED
+        return Verdict(outcome, lane, event_id, None, reject.alone(), arrival.wire)
 
 
 def _admit_event(
@@ -168,7 +173,7 @@ def _admit_event(
     """The stages one event passes, each a line.
 
     Raises:
-        Reject: By the first stage that refuses.
+        Reject: By the first stage that refuses, or sheds.
     """
     spec, wire = event.spec, event.wire
     brand = wire.brand or principal.brand
@@ -184,6 +189,7 @@ def _admit_event(
     tab.charge(brand, spec.authority)
     skew = check_clock(event, house.clock_rules, now)
     flags = [flag for flag in (known, skew) if flag] if known or skew else ()
+    house.shedder.shed(spec.lane, footprint.session)
     record = house.sealer.seal(event, principal, footprint, flags, now)
     commit = house.spool.append(spec.lane, record)
     house.recall.remember(spec.lane, footprint, record.accepted_ms, commit)

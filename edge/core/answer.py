@@ -129,6 +129,10 @@ WORDS: Final[Mapping[Reason, Words]] = MappingProxyType(
             "Error in the gateway",
             "Report the instance; send the same events again later, they keep their ids.",
         ),
+        Reason.TOO_MANY_CONNECTIONS: Words(
+            "No room for another connection",
+            "Connect again after Retry-After; send several requests over one connection.",
+        ),
         Reason.SCHEMA_VIOLATION: Words(
             "Event does not match its schema",
             "Correct the place the pointer names; GET /v1/catalogue serves the schemas.",
@@ -188,6 +192,10 @@ WORDS: Final[Mapping[Reason, Words]] = MappingProxyType(
         Reason.LANE_FAILED: Words(
             "Not durable",
             "Send the same events again after Retry-After; their fate is not known.",
+        ),
+        Reason.LANE_SHED: Words(
+            "Telemetry not kept now",
+            "Do not send this event again; go on with the session's next number.",
         ),
     }
 )

@@ -40,6 +40,7 @@ REQUEST_REASONS: Final = frozenset(
         Reason.DRAINING,
         Reason.KEYS_UNAVAILABLE,
         Reason.INTERNAL_ERROR,
+        Reason.TOO_MANY_CONNECTIONS,
         Reason.SCOPE_MISSING,
         Reason.RATE_EXCEEDED,
     }
@@ -73,6 +74,9 @@ EXAMPLE: Final[Schema] = {
     },
 }
 """A client's event that is valid but for its age."""
+
+_REFUSING: Final = sorted({reason.status for reason in Reason} - {Reason.LANE_SHED.status})
+"""Statuses of answers in which nothing is good."""
 
 _REF: Final = "#/components/schemas/{name}"
 _HEADERS: Final[Schema] = {
@@ -156,8 +160,10 @@ def _post_events() -> Schema:
         "description": (
             f"At most {BATCH_EVENTS_MAX} events, each of at most {EVENT_BYTES_MAX} bytes "
             f"(telemetry {TELEMETRY_BYTES_MAX}). What the answer does not list as refused is "
-            "durable, now or before. Where nothing was accepted or duplicate, the status is "
-            "the one all refusals share; else 503 if any can be sent again; else 422."
+            "durable, now or before. Telemetry that is shed under load is listed too, as "
+            f"`{Reason.LANE_SHED.code}`: do not send it again. Where nothing was accepted, "
+            "duplicate or shed, the status is the one all refusals share; else 503 if any can "
+            "be sent again; else 422."
         ),
         "security": [{"token": []}],
         "parameters": [
@@ -171,11 +177,14 @@ def _post_events() -> Schema:
         "requestBody": {"required": True, "content": _bodies()},
         "responses": {
             "202": {
-                "description": "Verdicts: all of them good, or some, or the batch was empty.",
+                "description": (
+                    "Verdicts: all of them good, or some, or the batch was empty. "
+                    f"Shed: `{Reason.LANE_SHED.code}`."
+                ),
                 "headers": _headers(202),
                 "content": _VERDICTS,
             },
-            **{str(status): _refusal(status) for status in sorted({r.status for r in Reason})},
+            **{str(status): _refusal(status) for status in _REFUSING},
             "default": _PROTOCOL_ERROR,
         },
     }

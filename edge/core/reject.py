@@ -34,6 +34,7 @@ class Reason(enum.Enum):
     DRAINING = "draining", 503, True
     KEYS_UNAVAILABLE = "keys_unavailable", 503, True
     INTERNAL_ERROR = "internal_error", 500, False
+    TOO_MANY_CONNECTIONS = "too_many_connections", 503, False
     SCHEMA_VIOLATION = "schema_violation", 422, False
     UNKNOWN_TYPE = "unknown_type", 422, False
     UNKNOWN_VERSION = "unknown_version", 422, False
@@ -49,6 +50,7 @@ class Reason(enum.Enum):
     RATE_EXCEEDED = "rate_exceeded", 429, True
     LANE_FULL = "lane_full", 503, True
     LANE_FAILED = "lane_failed", 503, True
+    LANE_SHED = "lane_shed", 202, False
 
     def __init__(self, code: str, status: int, is_retryable: bool) -> None:  # noqa: FBT001  # a row of the table above
         self.code = code

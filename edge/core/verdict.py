@@ -28,6 +28,7 @@ class Outcome(enum.StrEnum):
     ACCEPTED = "accepted"
     DUPLICATE = "duplicate"
     REFUSED = "refused"
+    SHED = "shed"
 
 
 _ACCEPTED: Final = Outcome.ACCEPTED
@@ -42,11 +43,11 @@ class Verdict(msgspec.Struct, frozen=True):
         outcome: Final if *commit* is ``None``, or once that commit is known to hold.
         lane: Where it belongs; ``None`` when it could not be read that far.
         id: The event's id, echoed only if it is valid.
-        commit: The sync that accepted and duplicate events wait for; ``None`` for a refusal
-            and for the duplicate of an event that is on disk already.
-        reject: Why it was refused.
-        evidence: What was refused: the typed event if it decoded, else its own bytes; ``None``
-            unless it was.
+        commit: The sync that accepted and duplicate events wait for; ``None`` for a refusal,
+            for what is shed, and for the duplicate of an event that is on disk already.
+        reject: Why it was refused or shed.
+        evidence: What was refused or shed: the typed event if it decoded, else its own bytes;
+            ``None`` unless it was.
     """
 
     outcome: Outcome
@@ -62,7 +63,7 @@ class Tally(NamedTuple):
 
     Attributes:
         outcome: What became of it.
-        reason: The refusal's code, else ``none``.
+        reason: The code of what was refused or shed, else ``none``.
         lane: The lane's name, or ``none`` for an event that could not be read that far.
     """
 
@@ -110,7 +111,8 @@ def conclude(verdicts: Sequence[Verdict], lost: Mapping[Commit, Reject]) -> Conc
             tally = (verdict.outcome, "none", lane)
         else:
             refusals.append((index, verdict, reject))
-            tally = (_REFUSED, reject.reason.code, lane)
+            outcome = verdict.outcome if commit is None else _REFUSED
+            tally = (outcome, reject.reason.code, lane)
         tallies[tally] = tallies.get(tally, 0) + 1
     retry_after_ns = max((r.retry_after_ns or 0 for _, _, r in refusals), default=0) or None
     return Conclusion(
@@ -153,10 +155,10 @@ def _refused(index: int, verdict: Verdict, reject: Reject) -> Refused:
 
 
 def _status(events: int, refused: Sequence[Reason]) -> int:
-    """Anything kept, or nothing asked: 202. Else what all share, else the kindest truth."""
-    if len(refused) < events or not events:
-        return 202
+    """Anything kept or shed, or nothing asked: 202. Else what all share, or the kindest truth."""
     statuses = {reason.status for reason in refused}
+    if len(refused) < events or not events or Reason.LANE_SHED.status in statuses:
+        return 202
     if len(statuses) == 1:
         return statuses.pop()
     return 503 if any(reason.is_retryable for reason in refused) else 422

@@ -3,10 +3,12 @@
 import uuid
 from collections.abc import Sequence
 from functools import lru_cache
+from http import HTTPStatus
 from typing import Final
 
 import msgspec
 from starlette.types import Send
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from edge.core.answer import Problem, Verdicts, problem, protocol_problem
 from edge.core.limit import QuotaState
@@ -25,6 +27,8 @@ RETRY_AFTER_DEFAULT_NS: Final = 1_000_000_000
 
 PLAIN_BODIES_KEPT: Final = 512
 """Written answers to batches of which nothing was refused; nearly all are 1 to 200 accepted."""
+
+_OVERLOADED: Final = "The node is overloaded; send this again after Retry-After."
 
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -99,6 +103,28 @@ async def send_protocol_error(
     """Answer a request that breaks HTTP's rules, and end its connection."""
     document = protocol_problem(error.status, error.detail, instance)
     await _send_problem(send, document, [*fields(states), CLOSE])
+
+
+def overloaded(default_headers: Headers, *, is_last: bool) -> tuple[bytes, bytes]:
+    """Write head and body for a request that is refused before anything of it was looked at.
+
+    It has no code: HTTP's own 503 and ``Retry-After`` say all there is to say.
+
+    Args:
+        default_headers: What every answer carries.
+        is_last: The connection ends.
+    """
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    body = _encode(protocol_problem(status, _OVERLOADED, new_instance()))
+    headers = [
+        *default_headers,
+        PROBLEM_JSON,
+        *quota_headers(status, None, ()),
+        (b"content-length", b"%d" % len(body)),
+        *((CLOSE,) if is_last else ()),
+    ]
+    lines = [b"%b: %b\r\n" % header for header in headers]
+    return b"".join((STATUS_LINE[status], *lines, b"\r\n")), body
 
 
 def quota_headers(

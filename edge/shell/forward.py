@@ -21,7 +21,8 @@ some records twice, under the same (``edgespool``, ``edgeseq``) and with the sam
   instead of ending, for its records are at the origin already.
 
 A batch that is not full waits a moment for company, measured from its oldest record, so what
-was delayed already is not delayed again.
+was delayed already is not delayed again. Behind one that is half full it rests, as long as
+:mod:`edge.shell.pace` says: a backlog is not to be felt by those who send events meanwhile.
 """
 
 import logging
@@ -107,11 +108,13 @@ class Timing:
         clock: Both clocks.
         rng: The jitter's dice.
         pause: Waits that many seconds, or until the event is set.
+        rest_s: How long to rest after so many records of a backlog, s.
     """
 
     clock: Clock
     rng: random.Random
     pause: Callable[[threading.Event, float], object] = threading.Event.wait
+    rest_s: Callable[[int], float] = lambda _: 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,22 +201,31 @@ class Forwarder:
         """Return what has been done so far; may be called from any thread."""
         return self._statistics
 
+    def step(self) -> bool:
+        """Wait as the breaker says, do one round; return whether there is another.
+
+        What the thread does, over and over; without one, whoever wants to decide when.
+        """
+        if self._is_abandoned.is_set():
+            return False
+        # Asked before the round: what comes while it looks is then looked for once more.
+        is_last = self._is_draining.is_set()
+        try:
+            self._pause(self._breaker.wait_ns(self._steady_ns()) / NS_PER_S)
+            self._breaker = self._breaker.trying()
+            return self._forward() or not is_last
+        except OriginUnavailable as error:
+            self._fail(f"origin unavailable: {error}", is_told=error.is_told)
+        except OSError as error:  # of a read: the other parts translate or keep theirs
+            self._fail(f"spool unreadable: {error}")
+        except Exception as error:
+            log.exception("a forwarder failed", extra={"lane": self._lane.value})
+            self._fail(f"{type(error).__name__}: {error}")
+        return True
+
     def _run(self) -> None:
-        while not self._is_abandoned.is_set():
-            # Asked before the round: what comes while it looks is then looked for once more.
-            is_last = self._is_draining.is_set()
-            try:
-                self._pause(self._breaker.wait_ns(self._steady_ns()) / NS_PER_S)
-                self._breaker = self._breaker.trying()
-                if not self._forward() and is_last:
-                    return
-            except OriginUnavailable as error:
-                self._fail(f"origin unavailable: {error}", is_told=error.is_told)
-            except OSError as error:  # of a read: the other parts translate or keep theirs
-                self._fail(f"spool unreadable: {error}")
-            except Exception as error:
-                log.exception("a forwarder failed", extra={"lane": self._lane.value})
-                self._fail(f"{type(error).__name__}: {error}")
+        while self.step():
+            pass
 
     def _forward(self) -> bool:
         """Do one round; return whether there was something to do.
@@ -234,6 +246,7 @@ class Forwarder:
         if self._bury(letters):
             self._source.acknowledge(chunk.after)
             self._count(len(chunk.frames), refused=len(reasons), damaged=damaged)
+            self._rest(chunk.frames)
         return True
 
     def _gather(self, at: Position) -> Chunk:
@@ -279,6 +292,11 @@ class Forwarder:
         refusals = self._origin.publish(self._lane.topic, records)
         self._breaker = Breaker()
         return refusals
+
+    def _rest(self, frames: Sequence[Stored | Quarantined]) -> None:
+        """Behind a half full batch is a backlog: leave some time to those who send events."""
+        if _is_full(frames, BATCH_RECORDS_MAX // 2) and not self._is_draining.is_set():
+            self._pause(self._timing.rest_s(len(frames)))
 
     def _letters(
         self, frames: Sequence[Stored | Quarantined], reasons: Mapping[int, str]

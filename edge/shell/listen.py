@@ -4,14 +4,21 @@ import contextlib
 import errno
 import socket
 from collections.abc import Generator
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import uvicorn
 from starlette.types import ASGIApp
 from typing_extensions import override
 
 from edge.config import ConfigError
+from edge.shell.acceptor import Acceptor
+from edge.shell.doorkeeper import Doorkeeper
+from edge.shell.governed import GovernedProtocol
+from edge.shell.governor import Governor
 from edge.shell.wire import WireProtocol
+
+if TYPE_CHECKING:
+    import asyncio
 
 BACKLOG: Final = 2048
 """Connections the kernel holds for us while we start; uvicorn's own default."""
@@ -71,8 +78,25 @@ def address(sock: socket.socket) -> str:
 class Server(uvicorn.Server):
     """uvicorn without its signal handlers: our own process decides when it leaves."""
 
-    def __init__(self, app: ASGIApp, *, grace_s: int) -> None:
-        """Prepare to serve *app*; running requests get *grace_s* when it leaves."""
+    def __init__(
+        self,
+        app: ASGIApp,
+        doorkeeper: Doorkeeper,
+        governor: Governor | None = None,
+        *,
+        grace_s: int,
+    ) -> None:
+        """Prepare to serve *app*; running requests get *grace_s* when it leaves.
+
+        Args:
+            app: Answers the requests.
+            doorkeeper: Lets connections in.
+            governor: Gives them their turn; ``None``: each request begins when it comes.
+            grace_s: How long it waits for what has begun.
+        """
+        self._doorkeeper: Final = doorkeeper
+        self._governor: Final = governor
+        self._acceptors: list[Acceptor] = []
         super().__init__(
             uvicorn.Config(
                 app,
@@ -88,6 +112,28 @@ class Server(uvicorn.Server):
                 timeout_graceful_shutdown=grace_s,
             )
         )
+
+    @override
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve whoever comes by *sockets*, which listen; they are accepted by us."""
+        await super().startup([])
+        for sock in sockets or ():
+            acceptor = Acceptor(sock, self._doorkeeper, self._make_protocol)
+            acceptor.start()
+            self._acceptors.append(acceptor)
+
+    @override
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accept nothing more, and let running requests end."""
+        for acceptor in self._acceptors:
+            acceptor.stop()
+        await super().shutdown(sockets)
+
+    def _make_protocol(self) -> "asyncio.Protocol":
+        ours = self.config, self.server_state, self.lifespan.state
+        if self._governor is None:
+            return WireProtocol(*ours, doorkeeper=self._doorkeeper)
+        return GovernedProtocol(*ours, doorkeeper=self._doorkeeper, governor=self._governor)
 
     @override
     @contextlib.contextmanager

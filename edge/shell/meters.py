@@ -78,6 +78,10 @@ class Meters:
         else:  # a list is counted in C: 3 µs for 50 events instead of 6, 0.5 for one of 0.2
             self.received.update([verdict.lane or UNREAD for verdict in verdicts])
 
+    def count_received(self) -> int:
+        """Tell how many events were judged so far. Any thread."""
+        return sum(list(self.received.values()))  # copied at once: a new lane may be added
+
     def conclude(self, tallies: Mapping[Tally, int]) -> None:
         """Count events when their verdicts are final."""
         for tally, count in tallies.items():

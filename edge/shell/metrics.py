@@ -31,9 +31,13 @@ from edge.core.limit import Quotas
 from edge.core.recall import Recall
 from edge.shell.clock import Clock
 from edge.shell.courier import CourierStatistics
+from edge.shell.doorkeeper import Doorkeeper
 from edge.shell.forward import Statistics
+from edge.shell.governor import Governor
 from edge.shell.keys.keyring import KeyStatistics
 from edge.shell.meters import Histogram, Meters
+from edge.shell.pressure import Pressure
+from edge.shell.resources import Resources
 from edge.shell.spool.bulkhead import LaneStatistics
 
 _MS_PER_S: Final = 1000
@@ -110,6 +114,10 @@ class Figures(Collector):
         quotas: How many keys are limited.
         tokens: How many are remembered.
         keyring: How old keys are.
+        resources: Memory, and room for connections.
+        pressure: What telemetry is shed for.
+        doorkeeper: Who is connected to the public port.
+        governor: Whose requests wait there for their turn.
     """
 
     clock: Clock
@@ -124,6 +132,10 @@ class Figures(Collector):
     quotas: Quotas
     tokens: TokenCache
     keyring: Keyring
+    resources: Resources
+    pressure: Pressure
+    doorkeeper: Doorkeeper
+    governor: Governor
 
     @override
     def collect(self) -> Iterator[Metric]:
@@ -133,6 +145,7 @@ class Figures(Collector):
         yield from self._forwarding()
         yield from self._tables()
         yield from self._keys()
+        yield from self._scarce()
 
     def _doors(self) -> Iterator[Metric]:
         meters = self.meters
@@ -293,6 +306,44 @@ class Figures(Collector):
             "Since an issuer's keys were last found good; absent if never.",
             ("issuer",),
             (((s.issuer,), s.age_s) for s in issuers if s.age_s is not None),
+        )
+
+    def _scarce(self) -> Iterator[Metric]:
+        for name, text, value in (
+            ("edge_memory_bytes", "Resident memory.", self.resources.memory_bytes),
+            (
+                "edge_memory_max_bytes",
+                "From there on no new connections.",
+                self.resources.memory_max,
+            ),
+            (
+                "edge_connections",
+                "Open connections of the public port.",
+                self.doorkeeper.connections,
+            ),
+            (
+                "edge_connections_max",
+                "As many as there are descriptors for.",
+                self.resources.connections_max,
+            ),
+            ("edge_parked_requests", "Read, and waiting for a turn.", self.governor.waiting),
+            (
+                "edge_parked_bytes",
+                "Held of these and of those sent ahead of an answer.",
+                self.governor.held_bytes,
+            ),
+            (
+                "edge_overloaded",
+                "More is asked than can be done: what waits too long is refused.",
+                self.governor.is_overloaded,
+            ),
+        ):
+            yield _gauge(name, text, (), [((), value)])
+        yield _gauge(
+            "edge_pressure",
+            "Whether telemetry is shed, by what is scarce.",
+            ("cause",),
+            (((cause,), is_scarce) for cause, is_scarce in self.pressure.causes().items()),
         )
 
     def _age_s(self, accepted_ms: int | None) -> float:

@@ -8,6 +8,8 @@ from edge.core.lane import Lane
 from edge.shell.admin import OK, Readiness
 from edge.shell.keys.keyring import KeyStatistics
 from edge.shell.life import Life
+from edge.shell.pressure import Pressure
+from edge.shell.resources import Resources
 from edge.shell.spool.bulkhead import LaneStatistics
 
 
@@ -53,6 +55,8 @@ class Probes:
         spool: Without a writable spool nothing can be accepted.
         forwarders: Never make a node unready: the spool is there for their outages.
         origin: As the forwarders; knows why one of them waits in a publish.
+        resources: Short ones are told, and no more: existing connections are still served.
+        pressure: As *resources*.
     """
 
     life: Life
@@ -60,6 +64,8 @@ class Probes:
     spool: Spool
     forwarders: Mapping[Lane, Forwarder]
     origin: Origin
+    resources: Resources
+    pressure: Pressure
 
     def read(self) -> Readiness:
         """Ask every part."""
@@ -72,8 +78,8 @@ class Probes:
         }
         origin = self.origin.health() or OK
         is_ready = (keys, spool, life) == (OK, OK, OK)
-        probes = {"keys": keys, "spool": spool, "life": life, "origin": origin, **forwards}
-        return Readiness(is_ready, probes)
+        probes = {"keys": keys, "spool": spool, "life": life, "origin": origin}
+        return Readiness(is_ready, probes | self._scarce() | forwards)
 
     def _keys(self) -> str:
         """One issuer with believed keys is enough to be of use to somebody."""
@@ -83,6 +89,16 @@ class Probes:
             return OK
         causes = [f"{s.issuer}: {s.error or 'no keys yet'}" for s in issuers]
         return "; ".join(causes) or "no issuer is set: add one under [[auth.issuers]]"
+
+    def _scarce(self) -> dict[str, str]:
+        """Say whether memory is short, and what telemetry is shed for."""
+        found, causes = self.resources, self.pressure.causes()
+        memory = f"{found.memory_bytes} bytes of {found.memory_max}: no new connections"
+        shedding = ", ".join(name for name, is_scarce in causes.items() if is_scarce)
+        return {
+            "memory": memory if found.is_memory_high else OK,
+            "telemetry": f"shed for want of {shedding}" if shedding else OK,
+        }
 
     def _spool(self) -> str:
         causes = [

@@ -30,6 +30,7 @@ _REASONS: Final[Mapping[str, Sequence[Reason]]] = {
         Reason.UNSUPPORTED_ENCODING,
         Reason.DRAINING,
         Reason.INTERNAL_ERROR,
+        Reason.TOO_MANY_CONNECTIONS,
     ),
     "authenticate": (
         Reason.TOKEN_MISSING,
@@ -55,6 +56,7 @@ _REASONS: Final[Mapping[str, Sequence[Reason]]] = {
     ),
     "recall": (Reason.SEQUENCE_TOO_OLD, Reason.IDEMPOTENCY_CONFLICT),
     "limit": (Reason.CLOCK_SKEW, Reason.RATE_EXCEEDED),
+    "shed": (Reason.LANE_SHED,),
     "spool": (Reason.LANE_FULL, Reason.LANE_FAILED),
 }
 

@@ -5,6 +5,7 @@ import logging
 import signal
 import socket
 import sys
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -18,10 +19,13 @@ from edge.core.lane import Lane
 from edge.core.recall import Recall
 from edge.shell.clock import Clock
 from edge.shell.courier import FLUSH_S
+from edge.shell.doorkeeper import Doorkeeper
 from edge.shell.forward import STOP_S
+from edge.shell.governor import Governor
 from edge.shell.life import Life
 from edge.shell.listen import Server, address
 from edge.shell.meters import Histogram
+from edge.shell.resources import LOOK_S, Resources
 from edge.shell.spool.commit import Commit
 from edge.shell.spool.process import Spool
 from origin_client.origin import Origin
@@ -40,6 +44,11 @@ RETENTION_INTERVAL_S: Final = 1.0
 
 LETTERS_INTERVAL_S: Final = 2.0
 """How often dead letters are measured, since a redrive takes some out: people look no faster."""
+
+
+ADMIN_CONNECTIONS_MAX: Final = 64
+"""A scraper or two, probes, and people who look: each asks and goes. They count to what is set
+aside for the house (:mod:`edge.shell.resources`)."""
 
 
 class Carrier(Protocol):
@@ -102,6 +111,9 @@ class Gateway:
         origin: Where they forward to.
         keyring: Nothing fetched yet.
         life: Told when the process leaves.
+        doorkeeper: Of the public port.
+        governor: Of the public port.
+        resources: Looked at as long as it lives.
         loop_lag: Where the loop's lag is counted.
         clock: Both clocks.
     """
@@ -117,6 +129,9 @@ class Gateway:
     origin: Origin
     keyring: Keyring
     life: Life
+    doorkeeper: Doorkeeper
+    governor: Governor
+    resources: Resources
     loop_lag: Histogram
     clock: Clock
 
@@ -133,8 +148,8 @@ class Gateway:
         self.spool.start(asyncio.get_running_loop(), self._settle)
         for carrier in (*self.forwarders, *self.couriers):
             carrier.start()
-        front = Server(self.front, grace_s=self.node.drain_s)
-        admin = Server(self.admin, grace_s=1)
+        front = Server(self.front, self.doorkeeper, self.governor, grace_s=self.node.drain_s)
+        admin = Server(self.admin, Doorkeeper(_is_admin_full, Counter()), grace_s=1)
         await self.keyring.start()
         async with asyncio.TaskGroup() as tasks:
             background = [
@@ -142,6 +157,7 @@ class Gateway:
                 for work in (
                     self.keyring.run,
                     self._measure_lag,
+                    self._follow_resources,
                     self._follow_retention,
                     self._follow_letters,
                 )
@@ -192,6 +208,11 @@ class Gateway:
             late_ns = self.clock.now().steady_ns - before_ns - round(LAG_INTERVAL_S * NS_PER_S)
             self.loop_lag.observe(max(0, late_ns))
 
+    async def _follow_resources(self) -> None:
+        while True:
+            self.resources.look()
+            await asyncio.sleep(LOOK_S)
+
     async def _follow_retention(self) -> None:
         while True:
             for lane in Lane:
@@ -205,6 +226,10 @@ class Gateway:
             await asyncio.sleep(LETTERS_INTERVAL_S)
             for letters in self.dead_letters:
                 await asyncio.to_thread(letters.measure)
+
+
+def _is_admin_full(connections: int) -> bool:
+    return connections >= ADMIN_CONNECTIONS_MAX
 
 
 def finish(

@@ -9,7 +9,7 @@ limit, its sub-applications and its upgrade to WebSocket are left out: nothing h
 
 import asyncio
 from collections.abc import Sized
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import unquote
 
 from httptools import parse_url
@@ -20,6 +20,8 @@ from uvicorn.protocols.http.httptools_impl import (
     HttpToolsProtocol,
     RequestResponseCycle,
 )
+
+from edge.shell.doorkeeper import Doorkeeper
 
 if TYPE_CHECKING:
     from uvicorn._types import ASGI3Application, ASGISendEvent, HTTPResponseStartEvent
@@ -42,12 +44,27 @@ class ReadingInTurn(FlowControl):
     @override
     def resume_reading(self) -> None:
         """Go on, unless something still waits."""
-        if not self._pipeline:
+        if self.read_paused and not self._pipeline:
             super().resume_reading()
 
 
 class WireProtocol(HttpToolsProtocol):
-    """One connection; differs from uvicorn's in what answers its requests."""
+    """One connection; differs from uvicorn's in what answers its requests.
+
+    Args:
+        *ours: What uvicorn gives each of its protocols.
+        doorkeeper: Has let it in, and learns when it leaves; ``None``: nobody asks.
+        **named: As *ours*.
+    """
+
+    def __init__(
+        self,
+        *ours: Any,
+        doorkeeper: Doorkeeper | None = None,
+        **named: Any,
+    ) -> None:
+        super().__init__(*ours, **named)
+        self._doorkeeper = doorkeeper
 
     @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -55,6 +72,13 @@ class WireProtocol(HttpToolsProtocol):
         stream = cast("asyncio.Transport", transport)
         super().connection_made(stream)
         self.flow = ReadingInTurn(stream, self.pipeline)
+
+    @override
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Make room for another."""
+        super().connection_lost(exc)
+        if self._doorkeeper is not None:
+            self._doorkeeper.let_out()
 
     @override
     def on_headers_complete(self) -> None:

@@ -31,7 +31,7 @@ from tests.fakes import (
     player_token,
     service_token,
 )
-from tests.house import FakeCommit, FakeSpool, house
+from tests.house import FakeCommit, FakePressure, FakeSpool, house
 
 NUMBERS = itertools.count(1)
 
@@ -416,3 +416,73 @@ def test_what_was_refused_is_let_go_of_with_its_verdict(event: dict[str, object]
         assert kept() is None
     finally:
         gc.enable()
+
+
+def pointers(count: int, *, first_seq: int = 1) -> list[dict[str, Any]]:
+    """Telemetry of the token's player, just now."""
+    sample = example("telemetry.interaction.batch")
+    sample |= {"subject": PLAYER, "session": SESSION, "time": "2026-02-14T20:00:00Z"}
+    sample.pop("brand", None)
+    sample.pop("jurisdiction", None)
+    return [
+        sample | {"id": str(uuid.UUID(int=next(NUMBERS))), "seq": first_seq + n}
+        for n in range(count)
+    ]
+
+
+def test_under_pressure_telemetry_is_shed_and_nothing_else_is(spool: FakeSpool) -> None:
+    inside, sent = house(spool, pressure=FakePressure(is_high=True)), pointers(16)
+    mixed = [each for pair in zip(sent, [spin() for _ in sent], strict=True) for each in pair]
+
+    verdicts = admit(batch(*mixed), inside, NOW)
+
+    assert told(verdicts[1::2]) == ["accepted"] * 16
+    assert sorted(told(verdicts[::2])) == ["accepted"] + ["lane_shed"] * 15
+    assert {v.outcome for v in verdicts if v.reject} == {Outcome.SHED}
+    assert len(spool.records[Lane.TELEMETRY]) == 1
+
+
+def test_what_was_shed_leaves_no_trace_and_its_number_is_free(spool: FakeSpool) -> None:
+    pressure = FakePressure(is_high=True)
+    inside, sent = house(spool, pressure=pressure), pointers(16)
+    shed = [
+        event
+        for event, verdict in zip(sent, admit(batch(*sent), inside, NOW), strict=True)
+        if verdict.outcome is Outcome.SHED
+    ]
+
+    pressure.is_high = False
+
+    others = [each | {"data": each["data"] | {"target": "other"}} for each in shed]
+    assert told(admit(batch(*others), inside, NOW)) == ["accepted"] * 15
+
+
+def test_shedding_is_charged_as_the_event_would_have_been(spool: FakeSpool) -> None:
+    two = Quota(name="player", quota=2, window_s=60, burst=2)
+    inside = house(spool, two, pressure=FakePressure(is_high=True))
+
+    verdicts = admit(batch(*pointers(3)), inside, NOW)
+
+    assert told(verdicts)[2] == "rate_exceeded"
+
+
+def test_one_in_sixteen_meets_a_full_lane_as_any_other_event_does(spool: FakeSpool) -> None:
+    spool.refuses[Lane.TELEMETRY] = Reject(Reason.LANE_FULL, retry_after_ns=1)
+    inside = house(spool, pressure=FakePressure(is_high=True))
+
+    verdicts = admit(batch(*pointers(16)), inside, NOW)
+
+    assert sorted(told(verdicts)) == ["lane_full"] + ["lane_shed"] * 15
+
+
+def test_a_copy_of_durable_telemetry_is_a_duplicate_under_pressure_too(
+    spool: FakeSpool,
+) -> None:
+    pressure = FakePressure()
+    inside, sent = house(spool, pressure=pressure), pointers(20)
+    admit(batch(*sent), inside, NOW)
+    inside.recall.settle(spool.next_commit(Lane.TELEMETRY), held=True)
+
+    pressure.is_high = True
+
+    assert told(admit(batch(*sent), inside, NOW)) == ["duplicate"] * 20

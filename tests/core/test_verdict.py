@@ -129,3 +129,43 @@ def test_the_counts_add_up_whatever_happens() -> None:
         assert told.accepted + told.duplicate + len(told.refused) == 4
         assert sum(conclusion.tallies.values()) == 4
         assert (conclusion.status == 202) == (told.accepted + told.duplicate > 0)
+
+
+def shed() -> Verdict:
+    """Telemetry under pressure."""
+    return Verdict(Outcome.SHED, Lane.TELEMETRY, "t", None, Reject(Reason.LANE_SHED))
+
+
+def test_what_is_shed_is_listed_counted_apart_and_not_to_be_sent_again() -> None:
+    conclusion = conclude([shed(), accepted(), shed()], {})
+
+    assert (conclusion.status, conclusion.retry_after_ns) == (202, None)
+    assert conclusion.verdicts == Verdicts(
+        accepted=1,
+        duplicate=0,
+        refused=[
+            Refused(index=index, id="t", code="lane_shed", pointer=None, retryable=False)
+            for index in (0, 2)
+        ],
+        retry_after_ms=None,
+    )
+    assert conclusion.tallies == {
+        Tally(Outcome.SHED, "lane_shed", "telemetry"): 2,
+        Tally(Outcome.ACCEPTED, "none", "bet"): 1,
+    }
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        [],
+        [refused(Reason.SCHEMA_VIOLATION)],
+        [refused(Reason.LANE_FULL, RETRY_NS), refused(Reason.SCOPE_MISSING)],
+    ],
+    ids=["alone", "beside a bad event", "beside a full lane"],
+)
+def test_anything_shed_makes_the_answer_202(others: list[Verdict]) -> None:
+    conclusion = conclude([shed(), *others], {})
+
+    assert conclusion.status == 202
+    assert len(conclusion.verdicts.refused) == 1 + len(others)

@@ -1,9 +1,10 @@
 """Our headers are written in one place, and say when to come back whenever they must."""
 
+import msgspec
 import pytest
 
 from edge.core.limit import Quota, QuotaState
-from edge.shell.answers import new_instance, quota_headers
+from edge.shell.answers import new_instance, overloaded, quota_headers
 
 PLAYER = Quota(name="player", quota=1200, window_s=60, burst=200)
 EXHAUSTED = QuotaState(PLAYER, 0, 12)
@@ -33,3 +34,25 @@ def test_retry_after(
 def test_no_two_requests_have_one_id() -> None:
     assert new_instance() != new_instance()
     assert new_instance().startswith("urn:uuid:")
+
+
+@pytest.mark.parametrize("is_last", [False, True])
+def test_an_overloaded_node_says_when_to_come_again_and_nothing_of_the_request(
+    is_last: bool,  # noqa: FBT001  # the case
+) -> None:
+    head, body = overloaded([(b"date", b"today")], is_last=is_last)
+
+    line, *headers, _, _ = head.split(b"\r\n")
+    assert line == b"HTTP/1.1 503 Service Unavailable"
+    assert headers[0] == b"date: today"
+    assert b"retry-after: 1" in headers
+    assert b"content-length: %d" % len(body) in headers
+    assert (b"connection: close" in headers) == is_last
+    problem = msgspec.json.decode(body)
+    assert problem.pop("instance").startswith("urn:uuid:")
+    assert problem == {
+        "type": "about:blank",
+        "title": "Service Unavailable",
+        "status": 503,
+        "detail": "The node is overloaded; send this again after Retry-After.",
+    }

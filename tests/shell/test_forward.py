@@ -305,6 +305,26 @@ def test_an_old_or_a_full_batch_does_not_wait(frames: list[Stored | Quarantined]
     assert world.pauses_s == []
 
 
+def test_a_backlog_rests_behind_each_full_batch() -> None:
+    world = World(run_of(2 * BATCH_RECORDS_MAX + 200))
+    world.rest_s = lambda records: records / BATCH_RECORDS_MAX
+
+    while world.lane.cursor.offset < len(world.frames):
+        world.forwarder.step()
+
+    assert world.pauses_s == [1.0, 1.0]  # and none behind the last, which is not even half full
+
+
+def test_a_draining_lane_does_not_rest() -> None:
+    world = World(run_of(2 * BATCH_RECORDS_MAX))
+    world.rest_s = lambda _: 1.0
+
+    world.forwarder.begin_drain()
+    world.forward()
+
+    assert world.pauses_s == []
+
+
 def test_a_wall_clock_set_back_delays_by_no_more_than_company() -> None:
     world = World([stored(1, accepted_ms=NOW_MS + 3_600_000)])
 
@@ -533,3 +553,20 @@ def test_the_spools_own_lane_is_forwarded_and_its_dead_are_on_disk(tmp_path: Pat
     spool = Spool.open(SpoolSettings(path=str(tmp_path), allow_volatile=True))
     assert not spool.lane(LANE).wait(spool.lane(LANE).cursor, 0)
     spool.close()
+
+
+def test_who_has_no_thread_forwards_step_by_step() -> None:
+    world = World(run_of(3))
+    world.forwarder.begin_drain()
+
+    assert world.forwarder.step()
+    assert world.origin.numbers() == [1, 2, 3]
+    assert not world.forwarder.step()
+
+
+def test_an_abandoned_forwarder_takes_no_step() -> None:
+    world = World(run_of(3))
+    world.forwarder.abandon()
+
+    assert not world.forwarder.step()
+    assert world.origin.numbers() == []

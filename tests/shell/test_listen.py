@@ -1,10 +1,14 @@
 """A port is taken before anything else is touched, or the operator learns what to do."""
 
+import asyncio
 import socket
+from collections import Counter
 
 import pytest
+from starlette.types import Receive, Scope, Send
 
 from edge.config import ConfigError
+from edge.shell.doorkeeper import Doorkeeper
 from edge.shell.listen import PortTaken, Server, address, listen
 
 
@@ -48,7 +52,7 @@ def test_connections_wait_in_the_kernel_before_anybody_accepts_them() -> None:
 
 
 def test_the_server_leaves_signals_alone() -> None:
-    server = Server(nobody, grace_s=1)
+    server = Server(nobody, Doorkeeper(lambda _: False, Counter()), grace_s=1)
 
     with server.capture_signals():
         assert not server.should_exit
@@ -60,3 +64,39 @@ def test_a_port_can_be_taken_without_listening() -> None:
         pytest.raises(ConnectionRefusedError),
     ):
         socket.create_connection(sock.getsockname())
+
+
+async def hello(_: Scope, __: Receive, send: Send) -> None:
+    """Answer everybody."""
+    headers = [(b"content-length", b"2")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": b"hi"})
+
+
+def test_the_server_serves_as_many_as_are_let_in_until_it_leaves() -> None:
+    doorkeeper = Doorkeeper(lambda connections: connections >= 1, Counter())
+
+    async def ask(place: tuple[str, int]) -> tuple[bytes, asyncio.StreamWriter]:
+        reader, writer = await asyncio.open_connection(*place)
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        return await reader.readline(), writer
+
+    async def story() -> list[bytes]:
+        server = Server(hello, doorkeeper, grace_s=1)
+        sock = listen("http", "127.0.0.1", 0)
+        place = sock.getsockname()
+        serving = asyncio.create_task(server.serve([sock]))
+        first, writer = await ask(place)
+        second, other = await ask(place)
+        server.should_exit = True
+        writer.close()
+        other.close()
+        await serving
+        with pytest.raises(ConnectionRefusedError):
+            await ask(place)
+        return [first, second]
+
+    answers = asyncio.run(story())
+
+    assert answers == [b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 503 Service Unavailable\r\n"]
+    assert doorkeeper.connections == 0

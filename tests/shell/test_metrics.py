@@ -1,5 +1,6 @@
 """What is exposed is what the parts counted, lane by lane, and nothing about a player."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
@@ -13,10 +14,14 @@ from edge.core.limit import Quota, Quotas
 from edge.core.recall import Recall
 from edge.core.verdict import Outcome, Tally
 from edge.shell.courier import CourierStatistics
+from edge.shell.doorkeeper import Doorkeeper
 from edge.shell.forward import Statistics
+from edge.shell.governor import Governor
 from edge.shell.keys.keyring import KeyStatistics
 from edge.shell.meters import Meters
 from edge.shell.metrics import Figures
+from edge.shell.pressure import Pressure
+from edge.shell.resources import Resources
 from edge.shell.spool.bulkhead import LaneStatistics
 from edge.shell.spool.shelf import Holdings
 from tests.fakes import NOW, FakeClock
@@ -90,6 +95,10 @@ def meters() -> Meters:
 def collected(*keys: KeyStatistics) -> Iterator[Metric]:
     quotas = Quotas([Quota(name="address", quota=1, window_s=1, burst=1)])
     quotas.charge_address("192.0.2.1", NOW)
+    doorkeeper = Doorkeeper(lambda _: False, Counter())
+    doorkeeper.let_in()
+    governor = Governor(FakeClock(), Meters())
+    governor.hold(17)
     return Figures(
         clock=FakeClock(),
         meters=meters(),
@@ -103,6 +112,10 @@ def collected(*keys: KeyStatistics) -> Iterator[Metric]:
         quotas=quotas,
         tokens=TokenCache(),
         keyring=FakeKeyring(list(keys)),
+        resources=Resources(1 << 40),
+        pressure=Pressure({"spool": lambda: True, "memory": lambda: False}),
+        doorkeeper=doorkeeper,
+        governor=governor,
     ).collect()
 
 
@@ -155,6 +168,13 @@ def samples() -> dict[str, float]:
         ("edge_keys{issuer=good}", 1),
         ("edge_keys{issuer=old}", 0),
         ("edge_keys_age_seconds{issuer=good}", 1),
+        ("edge_memory_max_bytes{}", 1 << 40),
+        ("edge_connections{}", 1),
+        ("edge_parked_requests{}", 0),
+        ("edge_parked_bytes{}", 17),
+        ("edge_overloaded{}", 0),
+        ("edge_pressure{cause=spool}", 1),
+        ("edge_pressure{cause=memory}", 0),
     ],
 )
 def test_a_figure_is_where_it_belongs(name: str, value: float) -> None:
@@ -165,7 +185,14 @@ def test_an_issuer_that_never_had_keys_has_no_age() -> None:
     assert "edge_keys_age_seconds{issuer=none}" not in samples()
 
 
+def test_memory_and_room_for_connections_are_told() -> None:
+    told = samples()
+
+    assert told["edge_memory_bytes{}"] > 1 << 20
+    assert told["edge_connections_max{}"] > 0
+
+
 def test_no_label_could_ever_name_a_player() -> None:
     labels = {label for metric in collected(GOOD) for s in metric.samples for label in s.labels}
 
-    assert labels == {"lane", "outcome", "reason", "state", "quota", "issuer", "le"}
+    assert labels == {"lane", "outcome", "reason", "state", "quota", "issuer", "cause", "le"}

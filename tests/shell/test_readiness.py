@@ -1,6 +1,7 @@
 """A node is taken out of service for three causes only, and names every other one."""
 
 from dataclasses import dataclass, field
+from functools import partial
 
 import pytest
 
@@ -9,7 +10,9 @@ from edge.shell.admin import Readiness
 from edge.shell.keys.keyring import KeyStatistics
 from edge.shell.life import Life
 from edge.shell.meters import Histogram
+from edge.shell.pressure import Pressure
 from edge.shell.readiness import Probes
+from edge.shell.resources import Resources
 from edge.shell.spool.bulkhead import LaneStatistics
 from edge.shell.spool.shelf import Holdings
 
@@ -22,6 +25,8 @@ HEALTHY = {
     "spool": "ok",
     "life": "ok",
     "origin": "ok",
+    "memory": "ok",
+    "telemetry": "ok",
     **{f"forward.{lane}": "ok" for lane in Lane},
 }
 
@@ -94,12 +99,17 @@ def read(
     complaints: dict[Lane, str] | None = None,
     ailments: dict[Lane, str] | None = None,
     outages: dict[str, str] | None = None,
+    memory_max: int = 1 << 40,
+    scarce: dict[str, bool] | None = None,
 ) -> Readiness:
     """Ask probes of parts in these states; healthy where nothing is said."""
     forwarders = {lane: FakeForwarder((ailments or {}).get(lane)) for lane in Lane}
     keyring, spool = FakeKeyring(list(keys)), FakeSpool(complaints or {})
-    origin = FakeOrigin(outages or {})
-    return Probes(life or Life(), keyring, spool, forwarders, origin).read()
+    origin, resources = FakeOrigin(outages or {}), Resources(memory_max)
+    pressure = Pressure({name: partial(bool, told) for name, told in (scarce or {}).items()})
+    return Probes(
+        life or Life(), keyring, spool, forwarders, origin, resources, pressure
+    ).read()
 
 
 def test_a_healthy_node_is_ready() -> None:
@@ -158,3 +168,17 @@ def test_what_a_forwarder_says_of_its_lane_goes_before_what_the_origin_says() ->
     readiness = read(GOOD, ailments={Lane.BET: "dead letters: no room"}, outages=outages)
 
     assert readiness.probes["forward.bet"] == "dead letters: no room"
+
+
+def test_memory_above_the_watermark_is_a_line_and_no_more() -> None:
+    readiness = read(GOOD, memory_max=1)
+
+    assert readiness.ready
+    assert readiness.probes["memory"].endswith(" bytes of 1: no new connections")
+
+
+def test_what_telemetry_is_shed_for_is_a_line_and_no_more() -> None:
+    readiness = read(GOOD, scarce={"spool": True, "disk": False, "memory": True})
+
+    assert readiness.ready
+    assert readiness.probes == HEALTHY | {"telemetry": "shed for want of spool, memory"}

@@ -1,6 +1,7 @@
 """An answer leaves in one write, and nothing about it differs from uvicorn's own."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 from typing import Final, cast
 
@@ -11,6 +12,7 @@ from typing_extensions import override
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from edge.shell.doorkeeper import Doorkeeper
 from edge.shell.wire import WireProtocol
 
 GET: Final = b"GET /v1/time?zone=%7A HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -246,3 +248,22 @@ def test_an_answer_is_not_written_to_a_connection_that_was_given_up() -> None:
 
     assert len(wire.writes) == 1
     assert wire.writes[0].startswith(b"HTTP/1.1 400 ")
+
+
+def test_who_leaves_makes_room_for_another_even_after_a_broken_request() -> None:
+    doorkeeper = Doorkeeper(lambda _: False, Counter())
+
+    async def play(*octets: bytes) -> None:
+        config = uvicorn.Config(Played(), http=WireProtocol, ws="none", lifespan="off")
+        config.load()
+        doorkeeper.let_in()
+        connection = WireProtocol(config, ServerState(), {}, doorkeeper=doorkeeper)
+        connection.connection_made(Wire())
+        for part in octets:
+            connection.data_received(part)
+        connection.connection_lost(None)
+
+    for octets in ((), (GET[:9],), (b"\x00no HTTP",)):
+        asyncio.run(play(*octets))
+
+    assert doorkeeper.connections == 0

@@ -1,0 +1,235 @@
+"""Who is served next when more is asked than the node can do, and who is refused.
+
+In: who came, and the time at each turn of the event loop; out: who is served in this turn and
+who is sent away. It owns the line of those who wait, and the judgement whether this is only a
+burst or an overload.
+
+Theory of operation
+-------------------
+One turn of the loop begins a handful of requests; what it cannot begin waits in line. So the
+line measures exactly one thing: how long this process's processor makes requests wait. A request
+that waits for a disk has had its turn, and takes nobody's.
+
+How many are *waiting* says little, for a batch of 200 takes fifty times what an event takes.
+How *long* they wait says all (RFC 8289), and the time from turn to turn tells what a request
+takes just now: the *pace*. Two delays follow from it, each with a floor: how long one is
+*fresh*, and for how long there must be work in a *standing* line.
+
+**Calm.** First come, first served; nobody is refused. A burst makes a long line, but one that
+ends. Only a line that stands at every turn of ``INTERVAL_NS`` is an overload: more is asked than
+can be done, and patience only makes everybody late.
+
+**Overloaded.** Last come, first served, as long as that one is *fresh*. Whoever has waited
+longer is late: it waits on, up to ``WAIT_NS_MAX``, because a client that waits sends nothing,
+and is refused then. If there is nobody fresh, the processor has time: so those that wait longest
+are refused at once, a few at a time, for their connections may then bring something fresh. If
+even that brings nobody, late ones are served after all, the last first. So the processor is kept
+busy, and but for a pause of all clients with requests that are answered in time, whether there
+are twenty connections or ten thousand. It is over when for ``CALM_NS`` the whole line, late or
+not, was work for less than half the time that makes a standing line: served in order, all would
+be served soon.
+
+Source: RFC 8289 (CoDel: a standing queue is one that does not empty within an interval);
+B. Maurer, "Fail at Scale", ACM Queue 13 (8), 2015 (controlled delay, adaptive LIFO).
+"""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Generic, TypeVar
+
+from edge.core.instant import NS_PER_MS, NS_PER_S
+
+WAIT_NS_MAX: Final = 1 * NS_PER_S
+"""What waits longer is refused: clients wait no longer than that before they ask again."""
+
+INTERVAL_NS: Final = 500 * NS_PER_MS
+"""A line that is worked off within it was a burst: 350 batches of 50 at once, say."""
+
+CALM_NS: Final = 1 * NS_PER_S
+"""An overload is over when the line was short for so long: as long as the last refused waited."""
+
+FRESH_NS_MIN: Final = 12 * NS_PER_MS
+"""One turn and a half: whoever came in the turn before could not be served yet."""
+
+FRESH_TURNS: Final = 8
+"""Times the pace: so many big batches may come together by chance."""
+
+STANDING_NS_MIN: Final = 20 * NS_PER_MS
+"""A line that moves, but never ends: 180 events, when a request at 70 % load waits for one
+or two. A closed loop of sixty connections makes one of a third of that, and is no overload."""
+
+STANDING_TURNS: Final = 24
+"""Times the pace: a closed loop of sixteen connections with batches is no overload."""
+
+TURN_NS: Final = 8 * NS_PER_MS
+"""The work of one turn in an overload: what comes meanwhile waits for it, and must be fresh."""
+
+CALM_TURN_NS: Final = 2 * TURN_NS
+"""In calm, where nobody is refused for it. What comes at once should begin at once: cut in two,
+it shares two syncs instead of one, and costs a tenth more."""
+
+PACE_NS_AT_FIRST: Final = NS_PER_MS // 4
+"""Until it is known: between a single event's 0.1 ms and a small batch's."""
+
+PACE_SHARE: Final = 4
+"""The pace moves by a quarter of what a turn shows: it is known after ten turns, and one in which
+another thread had the processor does not spoil it."""
+
+REFUSED_PER_TURN: Final = 64
+"""A refusal costs 25 µs, so this many together take a fifth of a turn."""
+
+LOOK_NS: Final = 2 * NS_PER_MS
+"""From look to look while only those wait who are late."""
+
+FUTILE_MAX: Final = 4
+"""So many such looks in a row refuse somebody, together as long as one is fresh; then those who
+are late are served. Of 2, one in twenty would be late; of 8, the processor would wait too long."""
+
+FUTILE_REFUSED: Final = 4
+"""By each such look: one is too few to keep the processor busy when it takes a while until they
+ask again; more would be refused for clients that only paused."""
+
+Waiter = TypeVar("Waiter")
+
+
+@dataclass(frozen=True, slots=True)
+class Turn(Generic[Waiter]):
+    """What happens in one turn of the loop.
+
+    Attributes:
+        served: To be begun, in this order.
+        refused: To be sent away.
+        is_full: It did as much as a turn may, so there is more to do: the next one cannot come
+            too soon. Else there is time until somebody comes, or ``LOOK_NS``.
+    """
+
+    served: Sequence[Waiter]
+    refused: Sequence[Waiter]
+    is_full: bool
+
+
+class WaitingLine(Generic[Waiter]):
+    """The line, and whether it stands. All times are of the steady clock, ns.
+
+    Attributes:
+        is_overloaded: More is asked than can be done.
+    """
+
+    def __init__(self) -> None:
+        self.is_overloaded = False
+        self._came_ns: OrderedDict[Waiter, int] = OrderedDict()
+        self._pace_ns = PACE_NS_AT_FIRST
+        self._last_turn_ns: int | None = None  # if it was full
+        self._stands_since_ns: int | None = None
+        self._last_long_ns = 0
+        self._served = 0  # in the last turn
+        self._futile = 0  # looks, in a row, that found nobody fresh
+
+    def __len__(self) -> int:
+        return len(self._came_ns)
+
+    @property
+    def turn_share(self) -> int:
+        """How many requests one turn begins, at least 1."""
+        turn_ns = TURN_NS if self.is_overloaded else CALM_TURN_NS
+        return max(turn_ns // self._pace_ns, 1)
+
+    def join(self, waiter: Waiter, now_ns: int) -> None:
+        """Put somebody, who is not in it, at the end."""
+        assert waiter not in self._came_ns
+        self._came_ns[waiter] = now_ns
+
+    def leave(self, waiter: Waiter) -> bool:
+        """Take somebody out; return whether it was there."""
+        return self._came_ns.pop(waiter, None) is not None
+
+    def take_turn(self, now_ns: int, beside: int) -> Turn[Waiter]:
+        """Decide on one turn; who is served or refused is no more in line.
+
+        Args:
+            now_ns: Not before the turn before.
+            beside: Requests begun since then that never stood in line; they take their share.
+        """
+        if self._last_turn_ns is not None:
+            self.learn(now_ns - self._last_turn_ns, beside + self._served)
+        self._judge(now_ns)
+        refused = self._expired(now_ns)
+        count = max(self.turn_share - beside, 1)
+        served = self._fresh(now_ns, count) if self.is_overloaded else self._first(count)
+        if served:
+            self._futile = 0
+        elif self.is_overloaded and not refused:
+            self._futile += 1
+            if self._futile <= FUTILE_MAX:
+                refused = self._first(FUTILE_REFUSED)
+            else:
+                served = self._last(count)
+        self._served = len(served)
+        is_full = len(served) == count or len(refused) == REFUSED_PER_TURN
+        self._last_turn_ns = now_ns if is_full and self._came_ns else None
+        return Turn(served, refused, is_full)
+
+    def learn(self, took_ns: int, begun: int) -> None:
+        """Take to heart what *begun* requests took, while the loop did not sleep."""
+        if begun:
+            self._pace_ns += (took_ns // begun - self._pace_ns) // PACE_SHARE
+            self._pace_ns = max(self._pace_ns, 1)
+
+    def look(self, now_ns: int) -> bool:
+        """See whether it is still overloaded; return that."""
+        if self.is_overloaded and now_ns - self._last_long_ns >= CALM_NS:
+            self.is_overloaded = False
+            self._stands_since_ns = None
+        return self.is_overloaded
+
+    def _judge(self, now_ns: int) -> None:
+        work_ns = len(self._came_ns) * self._pace_ns
+        if self.is_overloaded:
+            if work_ns > self._standing_ns // 2:
+                self._last_long_ns = now_ns
+            self.look(now_ns)
+        elif work_ns <= self._standing_ns:
+            self._stands_since_ns = None
+        elif self._stands_since_ns is None:
+            self._stands_since_ns = now_ns
+        elif now_ns - self._stands_since_ns >= INTERVAL_NS:
+            self.is_overloaded = True
+            self._last_long_ns = now_ns
+
+    @property
+    def _fresh_ns(self) -> int:
+        return max(FRESH_NS_MIN, FRESH_TURNS * self._pace_ns)
+
+    @property
+    def _standing_ns(self) -> int:
+        return max(STANDING_NS_MIN, STANDING_TURNS * self._pace_ns)
+
+    def _expired(self, now_ns: int) -> list[Waiter]:
+        expired: list[Waiter] = []
+        while self._came_ns and len(expired) < REFUSED_PER_TURN:
+            waiter = next(iter(self._came_ns))
+            if now_ns - self._came_ns[waiter] < WAIT_NS_MAX:
+                break
+            del self._came_ns[waiter]
+            expired.append(waiter)
+        return expired
+
+    def _first(self, count: int) -> list[Waiter]:
+        count = min(count, len(self._came_ns))
+        return [self._came_ns.popitem(last=False)[0] for _ in range(count)]
+
+    def _last(self, count: int) -> list[Waiter]:
+        count = min(count, len(self._came_ns))
+        return [self._came_ns.popitem()[0] for _ in range(count)]
+
+    def _fresh(self, now_ns: int, count: int) -> list[Waiter]:
+        """Take the last that came, newest first, while they are fresh."""
+        fresh: list[Waiter] = []
+        while self._came_ns and len(fresh) < count:
+            waiter, came_ns = self._came_ns.popitem()
+            if now_ns - came_ns > self._fresh_ns:
+                self._came_ns[waiter] = came_ns
+                break
+            fresh.append(waiter)
+        return fresh

@@ -1,0 +1,179 @@
+"""Whose turn it is on the public port: one line for all connections, and what it may hold.
+
+In: connections that have something to begin; out: ``begin`` or ``refuse`` called on each, within
+``WAIT_NS_MAX`` and a turn. Whoever comes while nobody waits begins at once, up to one turn's
+share; the others stand in a :class:`edge.core.waiting_line.WaitingLine`, which is asked once in
+each turn of the event loop. As a turn comes behind the work of the turn before, the line grows
+when that work does, and only then: a request that waits for its sync is nobody's turn.
+
+Loop thread only. While nobody waits a request costs 1.5 µs here and in the connection, and 2.5
+if it comes alone, for nothing runs but one callback in a turn in which requests began.
+"""
+
+import asyncio
+import logging
+from typing import Final, Protocol
+
+from edge.core.instant import NS_PER_S
+from edge.core.waiting_line import CALM_NS, LOOK_NS, WaitingLine
+from edge.shell.clock import Clock
+from edge.shell.meters import Meters
+
+log: Final = logging.getLogger("edge.governor")
+
+HELD_BYTES_MAX: Final = 16 << 20
+"""Of requests that were read before their turn, all connections together: 400 of 40 KiB. Full:
+the next is refused at once."""
+
+LOOK_AGAIN_S: Final = CALM_NS / NS_PER_S
+"""How often an overload is looked at: nobody else says that it is over when nobody comes."""
+
+REFUSED_AS: Final = "http_503"
+"""How those are counted in ``edge_requests_refused_total``: nobody has read who they are or what
+they want, so it is HTTP that refuses them, and no code of the catalogue."""
+
+
+class Connection(Protocol):
+    """Has something to begin."""
+
+    def begin(self) -> None:
+        """It is its turn."""
+        ...
+
+    def refuse(self) -> None:
+        """Its turn does not come."""
+        ...
+
+
+class Governor:
+    """Lets connections begin in turn.
+
+    Args:
+        clock: Its steady one measures how long they wait.
+        meters: Those that are refused are counted there.
+
+    Attributes:
+        held_bytes: Read and not begun, of all connections.
+    """
+
+    def __init__(self, clock: Clock, meters: Meters) -> None:
+        self.held_bytes = 0
+        self._clock: Final = clock
+        self._meters: Final = meters
+        self._line: Final = WaitingLine[Connection]()
+        self._left = self._line.turn_share
+        self._beside = 0
+        self._is_turning = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._overloaded_since_ns: int | None = None
+
+    @property
+    def waiting(self) -> int:
+        """How many stand in line."""
+        return len(self._line)
+
+    @property
+    def is_overloaded(self) -> bool:
+        """Whether more is asked than can be done."""
+        return self._line.is_overloaded
+
+    def line_up(self, connection: Connection) -> bool:
+        """Return whether *connection* may begin now; else it will be called."""
+        if self._left > 0:
+            self.begin_beside()
+            return True
+        self._line.join(connection, self._now_ns())
+        self._turn_soon()
+        return False
+
+    def begin_beside(self) -> None:
+        """Count something that needs no turn, as the rest of what has begun, but takes one."""
+        self._left -= 1
+        self._beside += 1
+        if not self._is_turning:
+            self._turn_soon()
+
+    def leave(self, connection: Connection) -> None:
+        """Forget *connection*, if it stands in line."""
+        self._line.leave(connection)
+
+    def hold(self, size_bytes: int) -> bool:
+        """Take room for what was read too early; return whether there is any."""
+        has_room = self.held_bytes + size_bytes <= HELD_BYTES_MAX
+        if has_room:
+            self.held_bytes += size_bytes
+        return has_room
+
+    def release(self, size_bytes: int) -> None:
+        """Give room back."""
+        self.held_bytes -= size_bytes
+
+    def count_refused(self) -> None:
+        """Count one request that was refused unread."""
+        self._meters.requests_refused[REFUSED_AS] += 1
+
+    def _turn_soon(self) -> None:
+        if not self._is_turning:
+            self._is_turning = True
+            asyncio.get_running_loop().call_soon(self._turn)
+
+    def _turn_later(self) -> None:
+        """Look after those who are late, when nobody comes in between."""
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(LOOK_NS / NS_PER_S, self._wake)
+
+    def _wake(self) -> None:
+        self._timer = None
+        self._turn_soon()
+
+    def _turn(self) -> None:
+        beside, self._beside = self._beside, 0
+        self._is_turning = False
+        if not self._line:
+            self._left = self._line.turn_share
+            if beside > 1:  # behind what began; a single one tells nothing about load
+                asyncio.get_running_loop().call_soon(self._learn, self._now_ns(), beside)
+            return
+        turn = self._line.take_turn(self._now_ns(), beside)
+        self._left = 0 if self._line else self._line.turn_share - len(turn.served)
+        if self._line.is_overloaded and self._overloaded_since_ns is None:
+            self._begin_overload()
+        for connection in turn.refused:
+            connection.refuse()
+        for connection in turn.served:
+            connection.begin()
+        if turn.is_full:  # behind what has just begun, so that it shows what that took
+            self._turn_soon()
+        elif self._line:
+            self._turn_later()
+
+    def _learn(self, since_ns: int, begun: int) -> None:
+        if not self._line:  # whose turns tell the same
+            self._line.learn(self._now_ns() - since_ns, begun)
+
+    def _begin_overload(self) -> None:
+        self._overloaded_since_ns = self._now_ns()
+        log.warning("overloaded: what waits too long is refused", extra=self._told())
+        self._look_later()
+
+    def _look_later(self) -> None:
+        asyncio.get_running_loop().call_later(LOOK_AGAIN_S, self._look)
+
+    def _look(self) -> None:
+        assert self._overloaded_since_ns is not None
+        now_ns = self._now_ns()
+        if self._line.look(now_ns):
+            self._look_later()
+            return
+        lasted_s = (now_ns - self._overloaded_since_ns) / NS_PER_S
+        self._overloaded_since_ns = None
+        log.warning(
+            "no more overloaded", extra={"lasted_s": round(lasted_s, 1), **self._told()}
+        )
+
+    def _told(self) -> dict[str, int]:
+        refused = self._meters.requests_refused[REFUSED_AS]
+        return {"waiting": len(self._line), "refused_so_far": refused}
+
+    def _now_ns(self) -> int:
+        return self._clock.now().steady_ns

@@ -1,0 +1,298 @@
+"""Lanes are bulkheads: what hurts one changes nothing for the others, measured in one run.
+
+One gateway, several lanes spoken to at a steady pace by a process of its own, slices of calm and
+of one fault in turn. What a lane's clients wait for their verdicts is compared, fault with calm, as
+the ratio of the medians over all slices: machines are noisy, and both kinds of slices are alike in
+that. The fault comes first in every other round, so a drift favours neither.
+"""
+
+import contextlib
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, TypeAlias, cast
+
+from edge.demo.gateway import Gateway, Settings
+from edge.demo.issuer import AUDIENCE, Issuer
+from loadtests.bench.figures import percentile_ms
+from tests.faults.bulkhead_load import PLAYERS, VOICES, Heard, Load, Speakers, load, player
+from tests.faults.bulkhead_origin import MoodyOrigin, moody_origin
+from tests.faults.row import Row, Scale, Tell
+from tests.system.world import World
+
+RATIO_MAX: Final = 1.10
+HURT: Final = "game"
+OTHERS: Final = ("bet", "wallet", "telemetry")
+UNKNOWN_KEY: Final[Mapping[str, object]] = {"kid": "lost-1"}
+
+_QUOTA: Final = {"quota": 100_000_000, "window_s": 1, "burst": 100_000_000}
+_SETTINGS: Final[Mapping[str, Settings]] = {
+    "limits.player": _QUOTA,
+    "limits.service": _QUOTA,
+    "limits.address": _QUOTA,
+    "auth": {"jwks_refresh_s": 1},  # a key server that is dead is asked all the time
+}
+_WHOLE: Final[Settings] = {"bytes_max": "1GiB"}
+# A lane of 1.3 MB is full within a second of the fault; the others are far from it.
+_NARROW: Final[Settings] = {
+    "bytes_max": "128MiB",
+    "reserve_bytes": "16MiB",
+    "lane_share_max": 0.01,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How a scale speaks and how long.
+
+    Attributes:
+        per_s: Requests of each voice. FULL: four or five voices together are 40 % of what a gateway
+            on a core of its own takes (9,000/s).
+        slice_s: Of calm, and of the fault.
+        rounds: Slices of each kind, per fault.
+    """
+
+    per_s: float
+    slice_s: float
+    rounds: int
+
+
+PACES: Final = {
+    Scale.SHORT: Pace(per_s=60, slice_s=0.4, rounds=1),
+    Scale.FULL: Pace(per_s=900, slice_s=4.0, rounds=21),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """A gateway, its origin and its clients.
+
+    Attributes:
+        world: The gateway.
+        origin: Where its lanes go; serves the other issuer's keys.
+        load: The clients.
+    """
+
+    world: World
+    origin: MoodyOrigin
+    load: Load
+
+    def probe(self, name: str) -> str:
+        """What readiness says."""
+        probes = cast("dict[str, str]", self.world.ask("/readyz").json["probes"])
+        return probes[name]
+
+    def settle(self) -> None:
+        """Return when nothing waits for the origin any more."""
+        self.world.wait(lambda: waiting(self.world.gateway.metrics()) == 0, "all forwarded")
+
+
+def waiting(metrics: str) -> float:
+    """Count the records that wait."""
+    rows = [r for r in metrics.splitlines() if r.startswith("edge_spool_records{")]
+    return sum(float(row.split()[-1]) for row in rows)
+
+
+Trouble: TypeAlias = Callable[[House], contextlib.AbstractContextManager[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One way of hurting one lane, or nobody.
+
+    Attributes:
+        name: In the table.
+        trouble: Lasts as long as it is entered.
+        hurt: Whom it hurts.
+        says: How the events of the hurt may end meanwhile.
+        spool: Settings of the gateway's.
+        complaint: What readiness must say something about.
+    """
+
+    name: str
+    trouble: Trouble
+    hurt: str = HURT
+    says: frozenset[str] = frozenset({"accepted"})
+    spool: Settings = field(default_factory=lambda: _WHOLE)
+    complaint: str = ""
+
+
+@contextlib.contextmanager
+def stuck_topic(house: House) -> Generator[None]:
+    """The origin reads one topic's batches and never answers."""
+    house.origin.become(game="hang")
+    yield
+    house.origin.become(game="take")
+
+
+@contextlib.contextmanager
+def slow_partition(house: House) -> Generator[None]:
+    """The origin takes one topic's batches half a second late."""
+    house.origin.become(game=0.5)
+    yield
+    house.origin.become(game="take")
+
+
+@contextlib.contextmanager
+def full_lane(house: House) -> Generator[None]:
+    """The origin refuses one topic, and its lane has no room any more."""
+    house.origin.become(game="refuse")
+    house.world.wait(lambda: _is_refused(house), "a full lane")
+    yield
+    house.origin.become(game="take")
+
+
+def _is_refused(house: House) -> bool:
+    return "lane_full" in house.load.speak({HURT: 1500}, 0.5)[HURT].codes
+
+
+@contextlib.contextmanager
+def dead_key_server(house: House) -> Generator[None]:
+    """One issuer's key server takes connections and never answers."""
+    house.origin.become(keys="hang")
+    yield
+    house.origin.become(keys="take")
+
+
+FAULTS: Final = (
+    Fault("stuck topic", stuck_topic, complaint="forward.game"),
+    Fault(
+        "full lane",
+        full_lane,
+        says=frozenset({"lane_full", "accepted"}),
+        spool=_NARROW,
+        complaint="forward.game",
+    ),
+    Fault("slow partition", slow_partition),
+    Fault(
+        "dead key server",
+        dead_key_server,
+        hurt="stranger",
+        says=frozenset({"token_invalid", "keys_unavailable", "unanswered"}),
+    ),
+)
+
+
+def bulkheads(scale: Scale, room: Path, tell: Tell) -> Iterator[Row]:
+    """Hurt one lane after the other, and look at the rest."""
+    # Little is said in short: whatever is not forwarded fits into the narrow one.
+    spools = (_NARROW,) if scale is Scale.SHORT else (_WHOLE, _NARROW)
+    for number, spool in enumerate(spools):
+        place = room / f"bulkheads-{number}"
+        place.mkdir()
+        with house_of(place, spool) as house:
+            for fault in FAULTS:
+                if fault.spool is spool or len(spools) == 1:
+                    yield measure(fault, house, scale, tell)
+
+
+@contextlib.contextmanager
+def house_of(room: Path, spool: Settings) -> Generator[House]:
+    """Run all of it in *room*: two issuers, one of whom has a key server that may die."""
+    good, other = Issuer(), Issuer("https://other.example")
+    (room / "jwks.json").write_bytes(good.jwks())
+    with contextlib.ExitStack() as running:
+        origin = running.enter_context(moody_origin(other.jwks()))
+        issuers: list[Settings] = [
+            {"issuer": good.name, "audience": AUDIENCE, "jwks_path": str(room / "jwks.json")},
+            {"issuer": other.name, "audience": AUDIENCE, "jwks_url": origin.keys_url},
+        ]
+        settings: dict[str, Settings | list[Settings]] = {
+            **_SETTINGS,
+            "auth.issuers": issuers,
+            "spool": {"path": str(room / "spool"), "retained_bytes_max": "1MiB", **spool},
+            "origin": {"url": origin.url},
+            "origin.options": {"timeout_s": 1},
+        }
+        gateway = Gateway(room, settings)
+        running.callback(gateway.close)
+        gateway.start()
+        world = World(room, good, gateway)
+        world.wait_until_ready()
+        speakers = Speakers(*gateway.public, tokens=_tokens(good, other))
+        yield House(world, origin, running.enter_context(load(speakers)))
+
+
+def _tokens(good: Issuer, other: Issuer) -> dict[str, list[str]]:
+    players = [good.player(player(number)) for number in range(PLAYERS)]
+    strangers = [other.player(player(number), UNKNOWN_KEY) for number in range(PLAYERS)]
+    service = [good.service("game-server", "bet")]
+    return dict.fromkeys(VOICES, players) | {"bet": service, "stranger": strangers}
+
+
+def measure(fault: Fault, house: House, scale: Scale, tell: Tell) -> Row:
+    """Compare slices of *fault* with slices of calm."""
+    pace = PACES[scale]
+    rates = dict.fromkeys((*OTHERS, fault.hurt), pace.per_s)
+    calm: list[dict[str, Heard]] = []
+    hurt: list[dict[str, Heard]] = []
+    faults: list[str] = []
+    house.load.speak(rates, pace.slice_s)  # caches and tables, before anything counts
+    for number in range(pace.rounds):
+        for is_calm in (number % 2 == 0, number % 2 == 1):
+            if is_calm:
+                calm.append(house.load.speak(rates, pace.slice_s))
+            else:
+                with fault.trouble(house):
+                    hurt.append(house.load.speak(rates, pace.slice_s))
+                    faults += _complaints(fault, house)
+                house.settle()
+        tell(f"{fault.name}: round {number + 1} of {pace.rounds}: {_found(calm, hurt)}")
+    faults += _endings(fault, calm, hurt)
+    is_small = scale is Scale.SHORT or (not faults and max(_ratios(calm, hurt)) <= RATIO_MAX)
+    return Row(
+        what=f"{fault.name}: verdict latency of the other lanes, p50 and p99, to calm",
+        goal=f"≤ {RATIO_MAX:.2f}",
+        found=_found(calm, hurt),
+        is_reached=is_small and not faults,
+        faults=tuple(faults),
+    )
+
+
+def _complaints(fault: Fault, house: House) -> Iterable[str]:
+    """Look whether operators are told."""
+    if fault.complaint:
+        with contextlib.suppress(AssertionError):
+            house.world.wait(lambda: house.probe(fault.complaint) != "ok", "told")
+            return []
+        return [f"{fault.name}: readiness says nothing of {fault.complaint}"]
+    return []
+
+
+def _endings(
+    fault: Fault, calm: Sequence[Mapping[str, Heard]], hurt: Sequence[Mapping[str, Heard]]
+) -> Iterator[str]:
+    """Tell of every event that ended as it must not."""
+    for when, slices in (("calm", calm), (fault.name, hurt)):
+        for heard in slices:
+            for voice in OTHERS:
+                if set(heard[voice].codes) != {"accepted"}:
+                    yield f"{when}: {voice} heard {dict(heard[voice].codes)}"
+    for heard in hurt:
+        codes = set(heard[fault.hurt].codes)
+        if not codes <= fault.says or (len(fault.says) > 1 and codes == {"accepted"}):
+            yield f"{fault.name}: {fault.hurt} heard {dict(heard[fault.hurt].codes)}"
+
+
+def _ratios(
+    calm: Sequence[Mapping[str, Heard]], hurt: Sequence[Mapping[str, Heard]]
+) -> tuple[float, float]:
+    """Divide the medians over all slices: p50, p99."""
+    quiet, loud = [_others(heard) for heard in calm], [_others(heard) for heard in hurt]
+    p50, p99 = (percentile_ms(loud, p) / percentile_ms(quiet, p) for p in (0.5, 0.99))
+    return p50, p99
+
+
+def _others(heard: Mapping[str, Heard]) -> list[int]:
+    return sorted(ns for voice in OTHERS for ns in heard[voice].latencies_ns)
+
+
+def _found(calm: Sequence[Mapping[str, Heard]], hurt: Sequence[Mapping[str, Heard]]) -> str:
+    if not all(map(_others, (*calm, *hurt))) or not calm or not hurt:
+        return "not answered"
+    p50, p99 = _ratios(calm, hurt)
+    quiet = [_others(heard) for heard in calm]
+    return (
+        f"{p50:.2f}, {p99:.2f} of {percentile_ms(quiet, 0.5):.1f} and "
+        f"{percentile_ms(quiet, 0.99):.1f} ms"
+    )

@@ -1,0 +1,183 @@
+"""The origin is down and everybody goes on: who is turned away, in which order, and who is not.
+
+Telemetry is shed before anybody is refused; of each session one event in sixteen still comes in.
+Then the lanes that hold no money are refused, and those that do are accepted until their reserve
+is used up too. Afterwards the origin is back, and all that was accepted arrives.
+"""
+
+import contextlib
+import json
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Generator, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, cast
+
+from edge.demo.ledger import Event
+from edge.demo.payloads import Visit, deposit_requested, interactions
+from edge.demo.rounds import Round, Table
+from tests.faults.bulkheads import waiting
+from tests.faults.row import Row, Scale, Tell
+from tests.system.raw import Line
+from tests.system.world import World, world
+
+if TYPE_CHECKING:
+    from edge.demo.gateway import Settings
+
+BATCH: Final = 100
+KEPT_ONE_IN: Final = 16
+"""Of a session's telemetry. Source: catalogue.md, "Classes"."""
+
+DRAINED_TIMEOUT_S: Final = 120.0  # 256 MiB, on a machine that has other work
+DRAINED_POLL_S: Final = 0.1
+
+_TABLE: Final = Table("starburst-7", "sitting-1")
+_QUOTA: Final = {"quota": 100_000_000, "window_s": 1, "burst": 100_000_000}
+
+VOICES: Final[Mapping[str, Callable[[Visit], Event]]] = {
+    "game": lambda visit: _TABLE.spin(visit, 1),
+    "wallet": lambda visit: deposit_requested(visit, 100),
+    "bet": lambda visit: Round(_TABLE, visit.code("r"), 1, visit.code("t")).staked(visit),
+    "telemetry": interactions,  # last, so that it does not go first for being there first
+}
+MONEY: Final = ("wallet", "bet")
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """Of the spool.
+
+    Attributes:
+        bytes_max: All of it, MiB.
+        reserve: Of that, for money, MiB.
+    """
+
+    bytes_max: int
+    reserve: int
+
+
+SIZES: Final = {Scale.SHORT: Sizes(16, 13), Scale.FULL: Sizes(256, 64)}
+
+
+@dataclass(slots=True)
+class Told:
+    """What the clients have heard.
+
+    Attributes:
+        endings: Of each lane's events.
+        firsts: The ending of an event that had not come before, in their order, with the lane.
+        runs: Of telemetry: the longest run of shed events of a session.
+        ids: Of all that was accepted.
+    """
+
+    endings: defaultdict[str, Counter[str]] = field(
+        default_factory=lambda: defaultdict[str, Counter[str]](Counter)
+    )
+    firsts: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+    longest_run: int = 0
+    ids: set[str] = field(default_factory=set[str])
+    _run: int = 0
+
+    def hear(self, lane: str, events: list[Event], body: bytes) -> None:
+        """Take the answer to a batch of one lane."""
+        said = json.loads(body)
+        codes = {each["index"]: str(each["code"]) for each in said["refused"]}
+        for index, event in enumerate(events):
+            ending = codes.get(index, "accepted")
+            self.endings[lane][ending] += 1
+            if ending != "accepted" and (lane, ending) not in self.firsts:
+                self.firsts.append((lane, ending))
+            if ending == "accepted":
+                self.ids.add(cast("str", event["id"]))
+            if lane == "telemetry":
+                self._run = self._run + 1 if ending == "lane_shed" else 0
+                self.longest_run = max(self.longest_run, self._run)
+
+
+def reserve(scale: Scale, room: Path, tell: Tell) -> Iterator[Row]:
+    """Fill a spool to the last byte, then let it go."""
+    sizes = SIZES[scale]
+    place = room / "reserve"
+    place.mkdir()
+    spool: Settings = {
+        "bytes_max": f"{sizes.bytes_max}MiB",
+        "reserve_bytes": f"{sizes.reserve}MiB",
+        "lane_share_max": 1.0,
+        "retained_bytes_max": "1MiB",
+    }
+    limits = {"limits.player": _QUOTA, "limits.service": _QUOTA, "limits.address": _QUOTA}
+    with world(place, {"spool": spool, **limits}) as here, down(here.origin):
+        here.gateway.start()
+        here.wait_until_ready()
+        told = fill(here, tell)
+        yield _row(told, sizes)
+        mend(here.origin)
+        yield _delivered(here, told)
+
+
+@contextlib.contextmanager
+def down(origin: Path) -> Generator[None]:
+    """Put a file where every topic needs a directory."""
+    origin.mkdir()
+    for lane in VOICES:
+        (origin / f"edge.{lane}.v1").write_text("in the way")
+    yield
+
+
+def mend(origin: Path) -> None:
+    """Take them away."""
+    for lane in VOICES:
+        (origin / f"edge.{lane}.v1").unlink()
+
+
+def fill(here: World, tell: Tell) -> Told:
+    """Speak in turn until money, too, is refused."""
+    told, visit = Told(), here.visit()
+    service = here.issuer.service("game-server", "bet")
+    with here.line() as line:
+        while not all(told.endings[lane]["lane_full"] for lane in MONEY):
+            for lane, voice in VOICES.items():
+                events = [voice(visit) for _ in range(BATCH)]
+                _send(here, line, visit if lane != "bet" else service, events)
+                told.hear(lane, events, line.answer().body)
+    tell(f"reserve: {told.firsts}")
+    return told
+
+
+def _send(here: World, line: Line, speaker: Visit | str, events: list[Event]) -> None:
+    line.post(json.dumps(events).encode(), here.headers(speaker))
+
+
+def _row(told: Told, sizes: Sizes) -> Row:
+    faults: list[str] = []
+    if told.firsts[:1] != [("telemetry", "lane_shed")]:
+        faults.append(f"telemetry was not the first to go: {told.firsts}")
+    refused = [lane for lane, code in told.firsts if code == "lane_full"]
+    if not {"wallet", "bet"}.isdisjoint(refused[: refused.index("game") + 1]):
+        faults.append(f"money was refused before others: {told.firsts}")
+    if told.longest_run >= KEPT_ONE_IN:
+        faults.append(f"{told.longest_run} events of a session were shed in a row")
+    shed = told.endings["telemetry"]["lane_shed"]
+    accepted = {lane: told.endings[lane]["accepted"] for lane in VOICES}
+    return Row(
+        what=f"origin down until {sizes.bytes_max} MiB are full, {sizes.reserve} of them reserved",
+        goal="telemetry shed first, then 503 per lane, money last",
+        found=f"{' then '.join(f'{lane} {code}' for lane, code in told.firsts)}; "
+        f"{shed} shed, accepted {accepted}",
+        is_reached=not faults,
+        faults=tuple(faults),
+    )
+
+
+def _delivered(here: World, told: Told) -> Row:
+    end_s = time.monotonic() + DRAINED_TIMEOUT_S
+    while waiting(here.gateway.metrics()) and time.monotonic() < end_s:
+        time.sleep(DRAINED_POLL_S)
+    missing = len(told.ids - {str(each["id"]) for each in here.forwarded()})
+    return Row(
+        what="the origin is back: events accepted meanwhile",
+        goal="0 lost",
+        found=f"{missing} of {len(told.ids):,} lost",
+        is_reached=not missing,
+    )

@@ -1,0 +1,509 @@
+"""A connection whose turn does not come waits, is served or refused in order, and holds little."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import pytest
+import uvicorn
+from starlette.types import Message, Receive, Scope, Send
+from uvicorn.server import ServerState
+
+from edge.core.instant import NS_PER_S
+from edge.core.waiting_line import CALM_TURN_NS, PACE_NS_AT_FIRST, WAIT_NS_MAX
+from edge.shell.governed import AHEAD_MAX, SLICE_BYTES, GovernedProtocol
+from edge.shell.governor import HELD_BYTES_MAX, REFUSED_AS, Governor
+from edge.shell.meters import Meters
+from tests.fakes import FakeClock
+from tests.shell.test_wire import LAST, OLD, Wire, body, start
+
+POST: Final = b"POST /%b HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b"
+EXPECTING: Final = (
+    b"POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n"
+)
+
+
+def post(name: str, content: bytes = b"{}") -> bytes:
+    return POST % (name.encode(), len(content), content)
+
+
+class Port:
+    """A public port without sockets: connections to an application that says what it was told.
+
+    Attributes:
+        begun: Paths the application was called with, in order.
+        release: Set while answers may leave.
+        followed_late: The path behind whose answer no turn comes for too long.
+    """
+
+    def __init__(self) -> None:
+        self.clock, self.meters = FakeClock(), Meters()
+        self.governor = Governor(self.clock, self.meters)
+        self.begun: list[str] = []
+        self.release = asyncio.Event()
+        self.release.set()
+        self.followed_late = ""
+        self._state = ServerState()
+        self._config = uvicorn.Config(
+            self._echo, interface="asgi3", ws="none", lifespan="off", log_config=None
+        )
+        self._config.load()
+
+    async def _echo(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.begun.append(scope["path"])
+        content, more = b"", True
+        while more:
+            message: Message = await receive()
+            if message["type"] == "http.disconnect":
+                return
+            content, more = content + message["body"], message["more_body"]
+        await self.release.wait()
+        said = scope["path"].encode() + b":" + content
+        await send(start((b"content-length", b"%d" % len(said)), status=200))
+        if is_followed_late := scope["path"] == self.followed_late:
+            self.busy()
+        await send(body(said))
+        if is_followed_late:
+            self.too_late()
+
+    def connect(self) -> tuple[Wire, GovernedProtocol]:
+        """Open one more connection."""
+        wire = Wire()
+        connection = GovernedProtocol(self._config, self._state, {}, governor=self.governor)
+        connection.connection_made(wire)
+        return wire, connection
+
+    def busy(self) -> None:
+        """Use up what this turn may begin."""
+        for _ in range(CALM_TURN_NS // PACE_NS_AT_FIRST):
+            self.governor.begin_beside()
+
+    def too_late(self) -> None:
+        """Let so much time pass that everybody who waits now is refused."""
+        self.clock.advance(WAIT_NS_MAX / NS_PER_S)
+
+    async def rest(self) -> None:
+        """Let everything happen that can."""
+        for _ in range(10):
+            await asyncio.sleep(0)
+        while self._state.tasks and self.release.is_set():
+            await asyncio.gather(*self._state.tasks)
+            await asyncio.sleep(0)
+
+    @property
+    def refused(self) -> int:
+        """As counted."""
+        return self.meters.requests_refused[REFUSED_AS]
+
+
+def play(story: Callable[[Port], Awaitable[None]]) -> None:
+    """Have *story* played, and see that nothing is held behind it."""
+
+    async def played() -> None:
+        port = Port()
+        await story(port)
+        await port.rest()
+        assert port.governor.waiting == 0
+        assert port.governor.held_bytes == 0
+
+    asyncio.run(played())
+
+
+def statuses(wire: Wire) -> list[int]:
+    return [int(part[:3]) for part in b"".join(wire.writes).split(b"HTTP/1.1 ")[1:]]
+
+
+def said(wire: Wire) -> list[bytes]:
+    """The bodies of the answers that are the application's."""
+    answers = b"".join(wire.writes).split(b"HTTP/1.1 ")[1:]
+    return [each.partition(b"\r\n\r\n")[2] for each in answers if each.startswith(b"200")]
+
+
+def test_who_comes_alone_begins_at_once() -> None:
+    async def story(port: Port) -> None:
+        wire, connection = port.connect()
+        connection.data_received(post("a"))
+        assert port.governor.waiting == 0
+        await port.rest()
+        assert said(wire) == [b"/a:{}"]
+
+    play(story)
+
+
+def test_who_comes_while_the_turn_is_full_waits_for_the_next() -> None:
+    async def story(port: Port) -> None:
+        wire, connection = port.connect()
+        port.busy()
+        connection.data_received(post("a"))
+        assert (port.governor.waiting, port.governor.held_bytes) == (1, len(post("a")))
+        await port.rest()
+        assert said(wire) == [b"/a:{}"]
+
+    play(story)
+
+
+def test_who_waits_too_long_is_refused_with_a_problem_and_stays_connected() -> None:
+    async def story(port: Port) -> None:
+        wire, connection = port.connect()
+        port.busy()
+        connection.data_received(post("a"))
+        port.too_late()
+        await port.rest()
+
+        head, _, problem = b"".join(wire.writes).partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 503 Service Unavailable\r\n")
+        assert b"\r\nretry-after: 1\r\n" in head
+        assert b"\r\ncontent-type: application/problem+json\r\n" in head
+        assert b"\r\ncontent-length: %d" % len(problem) in head
+        told = json.loads(problem)
+        assert (told["type"], told["status"]) == ("about:blank", 503)
+        assert told["instance"].startswith("urn:uuid:")
+        assert port.begun == []
+        assert port.refused == 1
+
+        connection.data_received(post("b"))
+        await port.rest()
+        assert not wire.is_closed
+        assert said(wire) == [b"/b:{}"]
+
+    play(story)
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        pytest.param(LAST, id="Connection: close"),
+        pytest.param(OLD, id="HTTP/1.0"),
+        pytest.param(EXPECTING, id="waits for 100 Continue"),
+    ],
+)
+def test_a_refusal_ends_the_connection_where_nothing_can_follow(request_: bytes) -> None:
+    async def story(port: Port) -> None:
+        wire, connection = port.connect()
+        port.busy()
+        connection.data_received(request_)
+        port.too_late()
+        await port.rest()
+        assert statuses(wire) == [503]
+        assert b"\r\nconnection: close\r\n" in wire.writes[0]
+        assert wire.is_closed
+
+    play(story)
+
+
+def test_a_refusal_of_head_has_no_body() -> None:
+    async def story(port: Port) -> None:
+        wire, connection = port.connect()
+        port.busy()
+        connection.data_received(b"HEAD / HTTP/1.1\r\nHost: x\r\n\r\n")
+        port.too_late()
+        await port.rest()
+        assert wire.writes[0].endswith(b"\r\n\r\n")
+
+    play(story)
+
+
+def test_the_body_of_a_refused_request_is_passed_over_as_it_comes() -> None:
+    async def story(port: Port) -> None:
+        wire, connection = port.connect()
+        request = post("a", bytes(1000))
+        port.busy()
+        connection.data_received(request[:500])
+        port.too_late()
+        await port.rest()
+        connection.data_received(request[500:900])
+        connection.data_received(request[900:] + post("b"))
+        await port.rest()
+        assert statuses(wire)[0] == 503
+        connection.data_received(post("c"))
+        await port.rest()
+        assert said(wire)[-1] == b"/c:{}"
+        assert "/a" not in port.begun
+
+    play(story)
+
+
+def test_a_head_that_is_not_whole_is_refused_when_it_is() -> None:
+    async def story(port: Port) -> None:
+        wire, connection = port.connect()
+        request = post("a")
+        port.busy()
+        connection.data_received(request[:20])
+        port.too_late()
+        await port.rest()
+        assert wire.writes == []
+        connection.data_received(request[20:])
+        await port.rest()
+        assert statuses(wire) == [503]
+
+    play(story)
+
+
+def test_the_rest_of_what_has_begun_needs_no_turn() -> None:
+    async def story(port: Port) -> None:
+        wire, connection = port.connect()
+        request = post("a", b"0123456789")
+        connection.data_received(request[:-5])
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        port.busy()
+        connection.data_received(request[-5:])
+        assert port.governor.waiting == 0
+        await port.rest()
+        assert said(wire) == [b"/a:0123456789"]
+
+    play(story)
+
+
+def test_a_parked_connection_reads_no_second_time() -> None:
+    async def story(port: Port) -> None:
+        wire, connection = port.connect()
+        request = post("a", b"0123456789")
+        port.busy()
+        connection.data_received(request[:-8])
+        paused = [wire.is_paused]
+        connection.data_received(request[-8:-4])
+        paused.append(wire.is_paused)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert [*paused, wire.is_paused] == [False, True, False]
+        connection.data_received(request[-4:])
+        await port.rest()
+        assert said(wire) == [b"/a:0123456789"]
+
+    play(story)
+
+
+def test_what_is_sent_ahead_of_an_answer_is_answered_in_order() -> None:
+    async def story(port: Port) -> None:
+        wire, connection = port.connect()
+        port.release.clear()
+        connection.data_received(post("a") + post("b"))
+        connection.data_received(post("c") + post("d"))
+        assert wire.is_paused
+        await port.rest()
+        assert port.begun == ["/a"]
+        port.release.set()
+        await port.rest()
+        assert said(wire) == [b"/a:{}", b"/b:{}", b"/c:{}", b"/d:{}"]
+        assert not wire.is_paused
+
+    play(story)
+
+
+def test_what_is_sent_ahead_is_refused_in_order_when_its_turn_does_not_come() -> None:
+    async def story(port: Port) -> None:
+        wire, connection = port.connect()
+        port.release.clear()
+        connection.data_received(post("a") + post("b") + post("c"))
+        await port.rest()
+        port.followed_late = "/a"
+        port.release.set()
+        await port.rest()
+        assert statuses(wire) == [200, 503, 200]
+        assert port.begun == ["/a", "/c"]
+        assert said(wire) == [b"/a:{}", b"/c:{}"]
+
+    play(story)
+
+
+def test_behind_the_last_that_was_refused_there_may_be_others() -> None:
+    async def story(port: Port) -> None:
+        wire, connection = port.connect()
+        port.followed_late = "/a"
+        connection.data_received(post("a") + post("b"))
+        await port.rest()
+        connection.data_received(post("c"))
+        await port.rest()
+        assert statuses(wire) == [200, 503, 200]
+        assert said(wire) == [b"/a:{}", b"/c:{}"]
+
+    play(story)
+
+
+def test_sixteen_are_parsed_ahead_and_the_rest_is_held_as_it_came() -> None:
+    async def story(port: Port) -> None:
+        wire, connection = port.connect()
+        port.release.clear()
+        per_slice = SLICE_BYTES // len(post("a"))
+        count = 3 * per_slice
+        connection.data_received(post("a") * count)
+        assert AHEAD_MAX <= len(connection.pipeline) <= per_slice
+        assert connection.held
+        assert wire.is_paused
+        port.release.set()
+        for _ in range(count):
+            await port.rest()
+        assert len(said(wire)) == count
+
+    play(story)
+
+
+def test_a_request_cut_in_two_by_that_bound_is_whole_again() -> None:
+    async def story(port: Port) -> None:
+        wire, connection = port.connect()
+        long = post("z", b"x" * 2 * SLICE_BYTES)
+        connection.data_received(post("a") * (AHEAD_MAX + 1) + long + post("b"))
+        for _ in range(AHEAD_MAX + 3):
+            await port.rest()
+        answers = said(wire)
+        assert len(answers) == AHEAD_MAX + 3
+        assert answers[-2:] == [b"/z:" + b"x" * 2 * SLICE_BYTES, b"/b:{}"]
+
+    play(story)
+
+
+def test_who_brings_too_many_to_refuse_is_refused_the_connection() -> None:
+    async def story(port: Port) -> None:
+        wire, connection = port.connect()
+        port.busy()
+        connection.data_received(post("a") * 100)
+        port.too_late()
+        await port.rest()
+        assert statuses(wire) == [503] * AHEAD_MAX
+        assert wire.is_closed
+
+    play(story)
+
+
+def test_who_hangs_up_while_parked_is_never_begun() -> None:
+    async def story(port: Port) -> None:
+        wire, connection = port.connect()
+        port.busy()
+        connection.data_received(post("a"))
+        connection.connection_lost(ConnectionResetError())
+        assert (port.governor.waiting, port.governor.held_bytes) == (0, 0)
+        await port.rest()
+        assert port.begun == []
+        assert wire.writes == []
+
+    play(story)
+
+
+def test_who_hangs_up_with_more_ahead_is_forgotten() -> None:
+    async def story(port: Port) -> None:
+        _, connection = port.connect()
+        port.release.clear()
+        connection.data_received(post("a"))
+        connection.data_received(post("b"))
+        await port.rest()
+        connection.connection_lost(ConnectionResetError())
+        port.release.set()
+        await port.rest()
+        assert port.begun == ["/a"]
+
+    play(story)
+
+
+def test_a_process_that_leaves_answers_whoever_is_parked_and_hangs_up() -> None:
+    async def story(port: Port) -> None:
+        wire, connection = port.connect()
+        port.busy()
+        connection.data_received(post("a"))
+        connection.shutdown()
+        await port.rest()
+        assert said(wire) == [b"/a:{}"]
+        assert wire.is_closed
+
+    play(story)
+
+
+def test_a_process_that_leaves_hangs_up_on_half_a_head() -> None:
+    async def story(port: Port) -> None:
+        wire, connection = port.connect()
+        port.busy()
+        connection.data_received(post("a")[:10])
+        connection.shutdown()
+        assert wire.is_closed
+
+    play(story)
+
+
+def test_with_no_room_to_hold_it_a_request_is_refused_at_once() -> None:
+    async def story(port: Port) -> None:
+        wire, connection = port.connect()
+        port.governor.hold(HELD_BYTES_MAX)
+        port.busy()
+        connection.data_received(post("a"))
+        assert statuses(wire) == [503]
+        assert port.governor.waiting == 0
+        port.governor.release(HELD_BYTES_MAX)
+        await port.rest()
+        assert port.begun == []
+
+    play(story)
+
+
+def test_with_no_room_for_more_of_it_a_parked_request_is_refused_at_once() -> None:
+    async def story(port: Port) -> None:
+        wire, connection = port.connect()
+        port.busy()
+        connection.data_received(post("a")[:-1])
+        port.governor.hold(room := HELD_BYTES_MAX - port.governor.held_bytes)
+        connection.data_received(b"}")
+        assert statuses(wire) == [503]
+        port.governor.release(room)
+
+    play(story)
+
+
+def test_with_no_room_what_is_sent_ahead_ends_the_connection_behind_its_answers() -> None:
+    async def story(port: Port) -> None:
+        wire, connection = port.connect()
+        port.governor.hold(HELD_BYTES_MAX)
+        port.release.clear()
+        connection.data_received(post("a"))
+        connection.data_received(post("b"))
+        assert wire.is_paused
+        port.release.set()
+        await port.rest()
+        assert said(wire) == [b"/a:{}"]
+        assert wire.is_closed
+        port.governor.release(HELD_BYTES_MAX)
+
+    play(story)
+
+
+def test_with_no_room_for_the_rest_of_a_request_ahead_the_connection_ends() -> None:
+    async def story(port: Port) -> None:
+        wire, connection = port.connect()
+        port.governor.hold(HELD_BYTES_MAX)
+        port.release.clear()
+        long = post("z", bytes(3 * SLICE_BYTES))
+        connection.data_received(post("a") * (AHEAD_MAX + 1) + long)
+        assert wire.is_closed
+        port.release.set()
+        port.governor.release(HELD_BYTES_MAX)
+        connection.connection_lost(None)
+
+    play(story)
+
+
+def test_no_http_is_answered_as_ever() -> None:
+    async def story(port: Port) -> None:
+        wire, connection = port.connect()
+        port.busy()
+        connection.data_received(b"GARBAGE\r\n\r\n" * 1000)
+        await port.rest()
+        assert statuses(wire) == [400]
+        assert wire.is_closed
+
+    play(story)
+
+
+def test_an_idle_connection_is_closed_later_and_a_parked_one_is_not() -> None:
+    async def story(port: Port) -> None:
+        _, connection = port.connect()
+        connection.data_received(post("a"))
+        await port.rest()
+        will_close = [connection.timeout_keep_alive_task is not None]
+        port.busy()
+        connection.data_received(post("b"))
+        will_close.append(connection.timeout_keep_alive_task is not None)
+        assert will_close == [True, False]
+        port.clock.advance(0.5)
+        await port.rest()
+        assert port.begun == ["/a", "/b"]
+
+    play(story)
