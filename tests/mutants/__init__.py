@@ -1,0 +1,1 @@
+"""Thirteen bugs that others have shipped, planted one at a time: each is caught by a named test."""
