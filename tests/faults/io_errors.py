@@ -1,0 +1,137 @@
+"""Every call that a spool makes of its file system goes wrong once, one after the other.
+
+In: a scale. Out: one row for each way of going wrong. A first telling of the story
+(:mod:`tests.faults.io_errors_story`) only counts the calls; then it is told again for each of
+them, with that one hurt. Threads make the count of a telling vary a little, so some orders at
+the end are never carried out; the row says how many were.
+"""
+
+import errno
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from tests.fakes_http_origin import receiver
+from tests.faults.io_errors_story import BOUNDS, SETTINGS, Story
+from tests.faults.launcher import launcher
+from tests.faults.preload import (
+    ALL_KINDS,
+    NEVER,
+    TAKE_ROOM,
+    WRITES,
+    Kind,
+    Manner,
+    Preload,
+    build,
+    missing,
+)
+from tests.faults.row import Row, Scale, Tell
+from tests.system.world import world
+
+GOAL: Final = "0 lost, one verdict each, heals by itself, no failed descriptor used again"
+AT_ONCE: Final = 2  # tellings, on two cores; each waits about as long as it works
+SHORT_CALLS: Final = 2  # of each way
+PROGRESS_EVERY: Final = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """One way of going wrong.
+
+    Attributes:
+        what: In words.
+        kinds: The calls that can.
+        error: The ``errno``.
+        manner: Whether something was done all the same.
+    """
+
+    what: str
+    kinds: frozenset[Kind]
+    error: int
+    manner: Manner = Manner.REFUSED
+
+
+CHANGES: Final = ALL_KINDS - {Kind.READ, Kind.LIST, Kind.STAT, Kind.CLOSE}
+WAYS: Final = (
+    Way("EIO", ALL_KINDS, errno.EIO),
+    Way("EIO, and it was done all the same", CHANGES, errno.EIO, Manner.BELIED),
+    Way("ENOSPC", TAKE_ROOM, errno.ENOSPC),
+    Way("a write is cut short", WRITES, errno.ENOSPC, Manner.CUT),
+    Way("EMFILE", frozenset({Kind.OPEN, Kind.LIST}), errno.EMFILE),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """What one telling came to.
+
+    Attributes:
+        calls: Counted in it, by kind.
+        scene: What was hurt; ``""``: nothing.
+        refusals: Starts that were refused.
+        faults: What must not have happened.
+    """
+
+    calls: Mapping[Kind, int]
+    scene: str
+    refusals: int
+    faults: Sequence[str]
+
+
+def io_errors(scale: Scale, room: Path, tell: Tell) -> Iterator[Row]:
+    """Hurt each call that a spool makes, once; or, in short, a few of them."""
+    if lacking := missing():
+        tell(f"SKIPPED: I/O errors: {lacking}")
+        yield Row("I/O errors", GOAL, f"skipped: {lacking}", is_reached=False)
+        return
+    library = build(room)
+    plain = _tell_story(room, library, WAYS[0], NEVER)
+    with ThreadPoolExecutor(AT_ONCE) as tellers:
+        for way in WAYS:
+            count = sum(plain.calls[kind] for kind in way.kinds)
+            calls = _chosen(count, scale)
+            tell(f"{way.what}: {len(calls)} of {count} calls, one after the other")
+            told = [plain]
+            for each in tellers.map(partial(_tell_story, room, library, way), calls):
+                told.append(each)
+                if len(told) % PROGRESS_EVERY == 0:
+                    tell(f"{way.what}: {len(told)} of {len(calls)}")
+            yield _row(way, told)
+
+
+def _chosen(calls: int, scale: Scale) -> Sequence[int]:
+    """Choose which calls are hurt: each, or some from all over the story."""
+    if scale is Scale.FULL:
+        return range(1, calls + 1)
+    return [calls * (2 * part + 1) // (2 * SHORT_CALLS) for part in range(SHORT_CALLS)]
+
+
+def _row(way: Way, told: Sequence[Telling]) -> Row:
+    hurt = [telling for telling in told if telling.scene]
+    refusals = sum(telling.refusals for telling in told)
+    found = f"{len(hurt)} calls, {refusals} starts refused"
+    faults = tuple(f"{each.scene}: {fault}" for each in told for fault in each.faults)
+    return Row(f"one call fails: {way.what}", GOAL, found, bool(hurt) and not faults, faults)
+
+
+def _tell_story(room: Path, library: Path, way: Way, call: int) -> Telling:
+    """Tell it with one call hurt; what it leaves is removed if nothing was at fault."""
+    own = room / f"{WAYS.index(way)}-{call}"
+    own.mkdir()
+    with receiver() as origin:
+        spool = {"path": str(own / "spool"), **SETTINGS}
+        with world(own, {"spool": spool, "origin": {"url": origin.url}}) as here:
+            orders = Preload(library, own / "control", here.spool)
+            orders.hurt_calls(call, call, manner=way.manner, error=way.error, kinds=way.kinds)
+            here.gateway.command = (*orders.launcher, *launcher(bounds=BOUNDS))
+            story = Story(here, origin)
+            faults = story.tell()
+    if orders.reuse:
+        faults.append(f"used again after it had failed: {orders.reuse}")
+    if not faults:
+        shutil.rmtree(own)
+    return Telling(orders.counts(), orders.scene, story.refusals, faults)
