@@ -38,6 +38,7 @@ from tests.faults.second_owner import second_owner
 from tests.faults.shortage import shortage
 from tests.faults.strace import orders_of_syncs
 from tests.faults.table import ROOT, Result, Shelf, commit, markdown, today, write_readme
+from tests.sim.campaign import simulation
 
 CAMPAIGNS: Final[tuple[tuple[str, Campaign], ...]] = (
     ("kills", kills),
@@ -59,6 +60,7 @@ CAMPAIGNS: Final[tuple[tuple[str, Campaign], ...]] = (
     ("outage", outage),
     ("cluster", three_brokers),
     ("overload", overload),
+    ("simulation", simulation),
 )
 """All there are, in the order of the table."""
 

@@ -17,8 +17,9 @@ import socket
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
@@ -40,19 +41,23 @@ _LEASH: Final = (
 )
 _PROPERTIES: Final = """\
 process.roles=broker,controller
-node.id=1
-controller.quorum.voters=1@127.0.0.1:{controller_port}
-listeners=PLAINTEXT://127.0.0.1:{port},SASL_SSL://127.0.0.1:{tls_port},\
-CONTROLLER://127.0.0.1:{controller_port}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port},SASL_SSL://127.0.0.1:{tls_port}
+node.id={node}
+controller.quorum.voters={voters}
+listeners=PLAINTEXT://127.0.0.1:{ports.plain},SASL_SSL://127.0.0.1:{ports.tls},\
+BEHIND://127.0.0.1:{ports.behind},CONTROLLER://127.0.0.1:{ports.controller}
+# A client goes where it is told: whoever should come by the proxy is told the proxy's port.
+advertised.listeners=PLAINTEXT://127.0.0.1:{ports.plain},SASL_SSL://127.0.0.1:{ports.tls},\
+BEHIND://127.0.0.1:{ports.proxy}
 controller.listener.names=CONTROLLER
-listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SASL_SSL:SASL_SSL
-log.dirs={home}/data
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SASL_SSL:SASL_SSL,\
+BEHIND:PLAINTEXT
+# The first holds the metadata, without which nothing goes on; the second may be lost.
+log.dirs={home}/data,{home}/second
 # One broker cannot keep the three copies that are asked for by default.
-offsets.topic.replication.factor=1
-transaction.state.log.replication.factor=1
+offsets.topic.replication.factor={brokers}
+transaction.state.log.replication.factor={brokers}
 transaction.state.log.min.isr=1
-share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.replication.factor={brokers}
 share.coordinator.state.topic.min.isr=1
 # 50 of each by default, and every one costs the first client that comes some of its time.
 offsets.topic.num.partitions=4
@@ -63,9 +68,6 @@ auto.create.topics.enable=false
 # After a SIGKILL the controller believes in the dead broker for this long: 9 s by default.
 broker.session.timeout.ms=2000
 broker.heartbeat.interval.ms=500
-# Everybody may do everything until a test says otherwise.
-authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
-allow.everyone.if.no.acl.found=true
 sasl.enabled.mechanisms=SCRAM-SHA-512
 listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config=\
 org.apache.kafka.common.security.scram.ScramLoginModule required;
@@ -73,9 +75,50 @@ listener.name.sasl_ssl.ssl.keystore.type=PEM
 listener.name.sasl_ssl.ssl.keystore.location={home}/server.pem
 """
 
+# Everybody may do everything until a test says otherwise. Not in a cluster: before rules are
+# loaded only ``super.users`` may speak, so that its controllers could not agree on the first.
+_RIGHTS: Final = """\
+authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+allow.everyone.if.no.acl.found=true
+"""
+
 
 class BrokerError(Exception):
     """The broker did not start; the message quotes the end of its log."""
+
+
+class Ports(NamedTuple):
+    """Where one broker listens, and where a proxy to it would."""
+
+    plain: int
+    tls: int
+    behind: int
+    proxy: int
+    controller: int
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """A broker's place in its cluster.
+
+    Attributes:
+        node: Which of the brokers, from 0.
+        brokers: The ports of each.
+        cluster: Its id, the same for all.
+    """
+
+    node: int
+    brokers: tuple[Ports, ...]
+    cluster: str
+
+
+def seats(count: int) -> list[Seat]:
+    """Lay out a cluster of so many brokers."""
+    chosen = iter(free_ports(count * len(Ports._fields)))
+    brokers = tuple(Ports(*ports) for ports in zip(*[chosen] * len(Ports._fields), strict=True))
+    # It must not begin with "-", which the tool that formats would take for an option.
+    cluster = base64.urlsafe_b64encode(b"\0" + secrets.token_bytes(15))[:22].decode()
+    return [Seat(node, brokers, cluster) for node in range(count)]
 
 
 class BrokerProcess:
@@ -84,23 +127,30 @@ class BrokerProcess:
     Attributes:
         bootstrap: ``host:port`` for clients in plain text.
         tls_bootstrap: ``host:port`` for SASL_SSL with SCRAM-SHA-512.
+        proxy_port: Where a proxy to ``behind`` must listen; who connects there is told no other.
+        behind: Address that such a proxy leads to, in plain text.
         certificates: Whose authority a client of ``tls_bootstrap`` must trust.
         lives: How often it was started.
     """
 
-    def __init__(self, home: Path, class_path: str) -> None:
+    def __init__(self, home: Path, class_path: str, seat: Seat | None = None) -> None:
         """Prepare a broker that keeps its things in *home*; nothing runs yet.
 
         Args:
             home: An existing directory, empty.
             class_path: Of :func:`tests.kafka.jars.class_path`.
+            seat: Among others; ``None``: it is alone.
         """
-        port, tls_port, controller_port = _free_ports(3)
-        self.bootstrap = f"127.0.0.1:{port}"
-        self.tls_bootstrap = f"127.0.0.1:{tls_port}"
+        seat = seat or seats(1)[0]
+        ports = seat.brokers[seat.node]
+        self.bootstrap = f"127.0.0.1:{ports.plain}"
+        self.tls_bootstrap = f"127.0.0.1:{ports.tls}"
+        self.behind = "127.0.0.1", ports.behind
+        self.proxy_port = ports.proxy
         self.certificates: Certificates = issue("the broker's authority")
         self.lives = 0
-        self._port = port
+        self._port = ports.plain
+        self._cluster = seat.cluster
         self._home = home
         self._java = [*_JAVA, "-cp", class_path]
         self._process: subprocess.Popen[bytes] | None = None
@@ -108,8 +158,15 @@ class BrokerProcess:
         (home / "server.pem").write_text(self.certificates.server)
         self._settings = home / "server.properties"
         self._settings.write_text(
-            _PROPERTIES.format(
-                home=home, port=port, tls_port=tls_port, controller_port=controller_port
+            (_PROPERTIES + _RIGHTS * (len(seat.brokers) == 1)).format(
+                home=home,
+                node=seat.node,
+                brokers=len(seat.brokers),
+                voters=",".join(
+                    f"{node}@127.0.0.1:{each.controller}"
+                    for node, each in enumerate(seat.brokers)
+                ),
+                ports=ports,
             )
         )
 
@@ -133,6 +190,19 @@ class BrokerProcess:
         Raises:
             BrokerError: It does not.
         """
+        try:
+            self.launch()
+            self.wait_until_ready()
+        except BaseException:
+            self.kill()
+            raise
+
+    def launch(self) -> None:
+        """Start the process, and wait for nothing.
+
+        Raises:
+            BrokerError: It cannot be formatted.
+        """
         assert self._process is None
         try:
             if not self.lives:
@@ -152,7 +222,6 @@ class BrokerProcess:
                 start_new_session=True,
             )
             self.lives += 1
-            self._wait_until_ready(self._process)
         except BaseException:
             self.kill()
             raise
@@ -192,13 +261,16 @@ class BrokerProcess:
         self.stop()
         self.start()
 
+    @property
+    def second_directory(self) -> Path:
+        """Where half of the partitions lie, and nothing that the broker itself needs."""
+        return self._home / "second"
+
     def _format(self) -> None:
-        # It must not begin with "-", which the tool would take for an option.
-        cluster = base64.urlsafe_b64encode(b"\0" + secrets.token_bytes(15))[:22].decode()
         command = [*self._java, "kafka.tools.StorageTool", "format"]
         with self.log.open("ab") as log:
             done = subprocess.run(
-                [*command, "-t", cluster, "-c", str(self._settings)],
+                [*command, "-t", self._cluster, "-c", str(self._settings)],
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 check=False,
@@ -207,7 +279,14 @@ class BrokerProcess:
         if done.returncode != 0:
             raise BrokerError(f"cannot be formatted\n{self._last_words()}")
 
-    def _wait_until_ready(self, process: "subprocess.Popen[bytes]") -> None:
+    def wait_until_ready(self) -> None:
+        """Return when it answers, which in a cluster needs most of the others.
+
+        Raises:
+            BrokerError: It does not.
+        """
+        process = self._process
+        assert process is not None
         end_s = time.monotonic() + START_TIMEOUT_S
         # librdkafka's own patience would begin with a refused connection and double from there.
         while not (_listens(self._port) and _answers(self.bootstrap)):
@@ -222,7 +301,7 @@ class BrokerProcess:
         return "\n".join(lines[-LOG_LINES_SHOWN:])
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     """Choose ports that nobody listens on."""
     ports: list[int] = []
     for port in secrets.SystemRandom().sample(PORTS, len(PORTS)):

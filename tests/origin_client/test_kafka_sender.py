@@ -1,6 +1,7 @@
 """``origin_client.kafka_sender``: one topic, in order, whatever its producers go through."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -67,6 +68,19 @@ def test_a_batch_is_written_in_order_by_one_producer(world: World) -> None:
 
     assert world.cluster.written == [b"1", b"2", b"3"]
     assert len(world.cluster.made) == 1
+
+
+def test_a_large_batch_leaves_other_threads_their_turn(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turns: list[float] = []
+    monkeypatch.setattr(kafka_sender, "TURN_RECORDS", 3)
+    monkeypatch.setattr(time, "sleep", turns.append)
+
+    assert world.publish(*(b"%d" % number for number in range(7))) == []
+
+    assert len(world.cluster.written) == 7
+    assert turns == [kafka_sender.TURN_S] * 2
 
 
 def test_a_record_too_large_for_the_client_costs_its_neighbours_nothing(world: World) -> None:

@@ -1,0 +1,42 @@
+"""``python -m tests.sim``: live through many seeds, or replay one aloud.
+
+Exit code 1 if a rule was broken; the last line then is the command that shows it again.
+"""
+
+import argparse
+import os
+import sys
+
+from tests.sim.campaign import search
+from tests.sim.run import STEPS, live, stage
+
+
+def main(arguments: list[str]) -> int:
+    """Simulate; return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m tests.sim", description=__doc__)
+    parser.add_argument("--seeds", type=int, default=1000, help="how many")
+    parser.add_argument("--first", type=int, default=0, help="the first of them")
+    parser.add_argument("--seed", type=int, help="only this one, step by step")
+    parser.add_argument("--steps", type=int, default=STEPS, help="of each seed")
+    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
+    chosen = parser.parse_args(arguments)
+    if chosen.seed is not None:
+        with stage() as root:
+            failure = live(chosen.seed, chosen.steps, root, print)
+    else:
+        seeds = range(chosen.first, chosen.first + chosen.seeds)
+        failure = search(seeds, chosen.steps, chosen.processes, _tell)
+    if failure is not None:
+        sys.stdout.write(f"{failure}\n")
+        return 1
+    what = f"seed {chosen.seed}" if chosen.seed is not None else f"{chosen.seeds:,} seeds"
+    sys.stdout.write(f"{what} of {chosen.steps} steps: no rule was broken\n")
+    return 0
+
+
+def _tell(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,130 @@
+"""The simulation: some seeds, all of some short traces, and that it can fail.
+
+``make sim`` lives through 100,000 seeds; ``python -m tests.mutants --sim`` proves that each of
+the thirteen planted bugs is found.
+"""
+
+import errno
+from pathlib import Path
+
+import pytest
+
+from edge.shell.spool.disk import publish
+from tests.sim.campaign import SHORT_SEEDS, SHORT_TREES
+from tests.sim.chance import Dice, Every
+from tests.sim.disk import Cut, SimDisk, Violation
+from tests.sim.run import STEPS, Failure, explored, first_failure, live, stage
+
+FILE = Path("/spool/0/a.seg")
+OLD, NEW = b"o" * 600, b"n" * 600
+
+
+@pytest.mark.timeout(300)
+def test_no_seed_breaks_a_rule() -> None:
+    assert first_failure(range(SHORT_SEEDS), STEPS) is None
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(("length", "errors"), SHORT_TREES)
+def test_no_state_that_a_crash_may_leave_breaks_a_rule(length: int, errors: int) -> None:
+    ways, cause = explored(length, errors)
+
+    assert cause == ""
+    assert ways > 900  # a tree that stopped growing would prove nothing
+
+
+def test_a_seed_tells_the_same_story_again() -> None:
+    stories: list[list[str]] = [[], []]
+    with stage() as root:
+        for story in stories:
+            live(7, STEPS, root, story.append)
+
+    assert stories[0] == stories[1]
+    assert len(stories[0]) > STEPS // 2
+
+
+def test_a_failure_is_the_one_line_that_replays_it() -> None:
+    line = str(Failure(seed=12345, steps=200, cause="one number, two records"))
+
+    assert line == "python -m tests.sim --seed 12345 --steps 200  # one number, two records"
+
+
+def test_every_way_is_taken_once() -> None:
+    every, taken = Every(), list[tuple[int, ...]]()
+    for _ in every.ways():
+        first = every.below(3)
+        taken.append((first, every.below(2)) if first else (first,))
+
+    assert taken == [(0,), (1, 0), (1, 1), (2, 0), (2, 1)]
+
+
+def test_what_was_synced_and_named_survives_every_power_loss() -> None:
+    every = Every()
+    for _ in every.ways():
+        disk = SimDisk(every)
+        output = publish(disk, FILE, OLD)
+        output.write(NEW)
+        disk.crash()
+
+        assert disk.read(FILE, 0, len(OLD)) == OLD
+
+
+def test_what_was_not_synced_may_be_kept_lost_or_torn_in_any_page() -> None:
+    every, seen = Every(), set[bytes]()
+    for _ in every.ways():
+        disk = SimDisk(every)
+        output = publish(disk, FILE, b"")
+        output.write(NEW)
+        disk.crash()
+        seen.add(disk.read(FILE, 0, len(NEW)))
+
+    assert {b"", NEW, bytes(600), b"n" * 256 + bytes(344), bytes(256) + b"n" * 344} <= seen
+
+
+def test_a_name_that_was_not_synced_may_be_the_old_one() -> None:
+    every, seen = Every(), set[bytes]()
+    for _ in every.ways():
+        disk = SimDisk(every)
+        publish(disk, FILE, OLD).close()
+        temporary = FILE.with_suffix(".tmp")
+        output = disk.create(temporary)
+        output.write(NEW)
+        output.sync()
+        disk.rename(temporary, FILE)
+        disk.crash()
+        seen.add(disk.read(FILE, 0, len(NEW)))
+
+    assert seen == {OLD, NEW}
+
+
+def test_a_failed_sync_leaves_what_reads_well_and_is_not_there() -> None:
+    disk = SimDisk(Dice(1))
+    output = publish(disk, FILE, OLD)
+    output.write(NEW)
+    disk.before = lambda call, _path: OSError(errno.EIO, "planned") if call == "sync" else None
+    with pytest.raises(OSError, match="planned"):
+        output.sync()
+
+    assert disk.read(FILE, len(OLD), len(NEW)) == NEW
+    assert not disk.holds(FILE.parent, NEW)
+    with pytest.raises(Violation):
+        output.sync()
+
+
+def test_a_cut_call_leaves_a_part_of_what_it_was_to_write() -> None:
+    def cut(call: str, _path: Path) -> None:
+        if call == "write":
+            raise Cut
+
+    seen = set[int]()
+    for seed in range(200):
+        disk = SimDisk(Dice(seed))
+        output = publish(disk, FILE, b"")
+        disk.before = cut
+        with pytest.raises(Cut):
+            output.write(NEW)
+        disk.before = lambda _call, _path: None
+        seen.add(len(disk.read(FILE, 0, len(NEW))))
+
+    assert len(seen) > 50
+    assert max(seen) <= len(NEW)
