@@ -26,8 +26,7 @@ are refused at once, a few at a time, for their connections may then bring somet
 even that brings nobody, late ones are served after all, the last first. So the processor is kept
 busy, and but for a pause of all clients with requests that are answered in time, whether there
 are twenty connections or ten thousand. It is over when for ``CALM_NS`` the whole line, late or
-not, was work for less than half the time that makes a standing line: served in order, all would
-be served soon.
+not, was so short that in calm, with its longer turns, it would not stand.
 
 Source: RFC 8289 (CoDel: a standing queue is one that does not empty within an interval);
 B. Maurer, "Fail at Scale", ACM Queue 13 (8), 2015 (controlled delay, adaptive LIFO).
@@ -49,25 +48,26 @@ INTERVAL_NS: Final = 500 * NS_PER_MS
 CALM_NS: Final = 1 * NS_PER_S
 """An overload is over when the line was short for so long: as long as the last refused waited."""
 
-FRESH_NS_MIN: Final = 12 * NS_PER_MS
+FRESH_NS_MIN: Final = 6 * NS_PER_MS
 """One turn and a half: whoever came in the turn before could not be served yet."""
 
 FRESH_TURNS: Final = 8
 """Times the pace: so many big batches may come together by chance."""
 
-STANDING_NS_MIN: Final = 20 * NS_PER_MS
-"""A line that moves, but never ends: 180 events, when a request at 70 % load waits for one
-or two. A closed loop of sixty connections makes one of a third of that, and is no overload."""
+STANDING_NS_MIN: Final = 4 * NS_PER_MS
+"""A line that moves, but never ends, beside a turn that is full: half a turn more. Some three
+turns' requests are under way besides, so whoever is in line waits for five times that."""
 
-STANDING_TURNS: Final = 24
+STANDING_TURNS: Final = 8
 """Times the pace: a closed loop of sixteen connections with batches is no overload."""
 
-TURN_NS: Final = 8 * NS_PER_MS
-"""The work of one turn in an overload: what comes meanwhile waits for it, and must be fresh."""
+TURN_NS: Final = 4 * NS_PER_MS
+"""The work of one turn in an overload. What is accepted takes some three turns: begun in one,
+synced during the next, answered in the one after that."""
 
-CALM_TURN_NS: Final = 2 * TURN_NS
+CALM_TURN_NS: Final = 8 * NS_PER_MS
 """In calm, where nobody is refused for it. What comes at once should begin at once: cut in two,
-it shares two syncs instead of one, and costs a tenth more."""
+it shares two syncs instead of one. A closed loop of sixty connections is not cut."""
 
 PACE_NS_AT_FIRST: Final = NS_PER_MS // 4
 """Until it is known: between a single event's 0.1 ms and a small batch's."""
@@ -186,7 +186,7 @@ class WaitingLine(Generic[Waiter]):
     def _judge(self, now_ns: int) -> None:
         work_ns = len(self._came_ns) * self._pace_ns
         if self.is_overloaded:
-            if work_ns > self._standing_ns // 2:
+            if work_ns > self._standing_ns + CALM_TURN_NS:
                 self._last_long_ns = now_ns
             self.look(now_ns)
         elif work_ns <= self._standing_ns:

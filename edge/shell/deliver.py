@@ -35,13 +35,17 @@ def first_batch(records: Iterable[Outgoing]) -> list[Outgoing]:
 
 
 def deliver(
-    publish: Callable[[Sequence[Outgoing]], Sequence[Refusal]], records: Sequence[Outgoing]
+    publish: Callable[[Sequence[Outgoing]], Sequence[Refusal]],
+    records: Sequence[Outgoing],
+    *,
+    records_max: int = BATCH_RECORDS_MAX,
 ) -> dict[int, str]:
     """Return when each of *records* is durable at the origin, or its place is in the answer.
 
     Args:
         publish: To one topic, as :meth:`origin_client.origin.Origin.publish`.
         records: A batch.
+        records_max: So many at most are published at once.
 
     Returns:
         Why the origin refused a record alone, by its place.
@@ -51,7 +55,7 @@ def deliver(
     """
     dead: dict[int, str] = {}
     waiting: Sequence[int] = range(len(records))
-    length = len(records)
+    length = min(len(records), records_max)
     while waiting:
         batch, rest = waiting[:length], waiting[length:]
         refusals = publish([records[place] for place in batch])
@@ -62,7 +66,7 @@ def deliver(
             else:
                 doubtful.append(batch[refusal.index])
         if not refusals:
-            length *= 2
+            length = min(2 * length, records_max)
         elif doubtful:
             length = max(1, len(doubtful) // 2)
         waiting = [*sorted(doubtful), *rest]

@@ -21,8 +21,9 @@ some records twice, under the same (``edgespool``, ``edgeseq``) and with the sam
   instead of ending, for its records are at the origin already.
 
 A batch that is not full waits a moment for company, measured from its oldest record, so what
-was delayed already is not delayed again. Behind one that is half full it rests, as long as
-:mod:`edge.shell.pace` says: a backlog is not to be felt by those who send events meanwhile.
+was delayed already is not delayed again. One that is half full is of a backlog, and is not to be
+felt by those who send events meanwhile: it goes in portions, each followed by as much rest as
+:mod:`edge.shell.pace` says, and has one sync of the cursor all the same.
 """
 
 import logging
@@ -47,6 +48,9 @@ from origin_client.origin import Origin, OriginUnavailable, Outgoing, Refusal
 log: Final = logging.getLogger("edge.forward")
 
 COMPANY_MS: Final = 100  # at 5,000 records/s 500 share a sync; nobody downstream notices 100 ms
+# Of a backlog, at once, while others send events: producer, compressor and broker are busy with
+# that for 2 ms, and whoever wants a verdict meanwhile waits no longer.
+PACED_RECORDS: Final = 256
 PROBE_RECORDS: Final = 1  # the least that tells whether the origin works again
 # Kafka's client takes 1,000,000 bytes of message by default, its overhead (< 100 bytes of
 # framing, the key, one header) being checked apart by the broker's 1,048,588.
@@ -161,6 +165,7 @@ class Forwarder:
         self._timing = timing
         self._record_bytes_max = record_bytes_max
         self._breaker = Breaker()
+        self._portion = BATCH_RECORDS_MAX
         self._ailment: str | None = None
         self._told_cause = ""
         self._told_steady_ns = 0
@@ -246,7 +251,6 @@ class Forwarder:
         if self._bury(letters):
             self._source.acknowledge(chunk.after)
             self._count(len(chunk.frames), refused=len(reasons), damaged=damaged)
-            self._rest(chunk.frames)
         return True
 
     def _gather(self, at: Position) -> Chunk:
@@ -279,13 +283,17 @@ class Forwarder:
         """
         bytes_max = self._record_bytes_max
         sent = [f for f in frames if isinstance(f, Stored) and len(f.value) <= bytes_max]
-        refused = deliver(self._send, [Outgoing(frame.key, frame.value) for frame in sent])
+        records = [Outgoing(frame.key, frame.value) for frame in sent]
+        if self._is_backlog(frames):
+            refused = deliver(self._send_at_pace, records, records_max=self._portion)
+        else:
+            refused = deliver(self._send, records)
         if not refused and len(sent) == len(frames):
             return {}
-        records = [(n, frame) for n, frame in enumerate(frames) if isinstance(frame, Stored)]
-        places = [n for n, frame in records if len(frame.value) <= bytes_max]
+        stored = [(n, frame) for n, frame in enumerate(frames) if isinstance(frame, Stored)]
+        places = [n for n, frame in stored if len(frame.value) <= bytes_max]
         reason = f"larger than {bytes_max} bytes"
-        reasons = {n: reason for n, frame in records if len(frame.value) > bytes_max}
+        reasons = {n: reason for n, frame in stored if len(frame.value) > bytes_max}
         return reasons | {places[n]: reason for n, reason in refused.items()}
 
     def _send(self, records: Sequence[Outgoing]) -> Sequence[Refusal]:
@@ -293,10 +301,17 @@ class Forwarder:
         self._breaker = Breaker()
         return refusals
 
-    def _rest(self, frames: Sequence[Stored | Quarantined]) -> None:
-        """Behind a half full batch is a backlog: leave some time to those who send events."""
-        if _is_full(frames, BATCH_RECORDS_MAX // 2) and not self._is_draining.is_set():
-            self._pause(self._timing.rest_s(len(frames)))
+    def _send_at_pace(self, records: Sequence[Outgoing]) -> Sequence[Refusal]:
+        """Send some of a backlog, then leave some time to those who send events."""
+        refusals = self._send(records)
+        rest_s = self._timing.rest_s(len(records))
+        self._portion = PACED_RECORDS if rest_s else BATCH_RECORDS_MAX
+        self._pause(rest_s)
+        return refusals
+
+    def _is_backlog(self, frames: Sequence[Stored | Quarantined]) -> bool:
+        """Whether so much waits that a pace is to be kept; on the way out there is no time."""
+        return not self._is_draining.is_set() and _is_full(frames, BATCH_RECORDS_MAX // 2)
 
     def _letters(
         self, frames: Sequence[Stored | Quarantined], reasons: Mapping[int, str]

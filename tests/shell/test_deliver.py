@@ -41,6 +41,16 @@ def test_exactly_the_refused_are_named_and_the_rest_is_there_in_order(
     assert origin.numbers() == [number for number in (1, 2, 3) if number not in poison]
 
 
+@pytest.mark.parametrize("poison", [set[int](), {1}, {5}, {3, 4, 20}])
+def test_no_more_is_published_at_once_than_one_says(poison: set[int]) -> None:
+    origin = RecordingOrigin(poison=frozenset(poison), is_strict=True)
+
+    deliver(partial(origin.publish, LANE.topic), records(20), records_max=4)
+
+    assert max(map(len, origin.batches)) == 4
+    assert origin.numbers() == [number for number in range(1, 21) if number not in poison]
+
+
 def test_a_record_alone_is_asked_for_once() -> None:
     origin = RecordingOrigin(poison=frozenset({1}))
 

@@ -17,7 +17,7 @@ from edge.core.record import Footprint, Record
 from edge.shell.clock import SystemClock
 from edge.shell.dead import DeadLetters
 from edge.shell.deliver import BATCH_RECORDS_MAX
-from edge.shell.forward import COMPANY_MS, NOTE_S, Forwarder, Statistics, Timing
+from edge.shell.forward import COMPANY_MS, NOTE_S, PACED_RECORDS, Forwarder, Statistics, Timing
 from edge.shell.spool.commit import Commit, Synced
 from edge.shell.spool.disk import OsDisk
 from edge.shell.spool.lane_spool import Quarantined, Stored
@@ -305,14 +305,34 @@ def test_an_old_or_a_full_batch_does_not_wait(frames: list[Stored | Quarantined]
     assert world.pauses_s == []
 
 
-def test_a_backlog_rests_behind_each_full_batch() -> None:
+def test_a_backlog_goes_in_portions_with_rests() -> None:
     world = World(run_of(2 * BATCH_RECORDS_MAX + 200))
     world.rest_s = lambda records: records / BATCH_RECORDS_MAX
+    cursors: list[int] = []
+
+    while world.lane.cursor.offset < len(world.frames):
+        world.forwarder.step()
+        cursors.append(world.lane.cursor.offset)
+
+    lengths = [len(batch) for batch in world.origin.batches]
+    assert lengths[0] == BATCH_RECORDS_MAX  # that a pace is to be kept is known from then on
+    assert max(lengths[1:]) == PACED_RECORDS
+    assert world.origin.numbers() == list(range(1, len(world.frames) + 1))
+    assert cursors == [BATCH_RECORDS_MAX, 2 * BATCH_RECORDS_MAX, len(world.frames)]
+    # None behind the last batch, which is not even half full.
+    assert world.pauses_s == [length / BATCH_RECORDS_MAX for length in lengths[:-1]]
+
+
+def test_a_backlog_that_need_not_rest_goes_in_full_batches() -> None:
+    world = World(run_of(3 * BATCH_RECORDS_MAX))
+    rests_s = [0.5]
+    world.rest_s = lambda _: rests_s.pop() if rests_s else 0.0
 
     while world.lane.cursor.offset < len(world.frames):
         world.forwarder.step()
 
-    assert world.pauses_s == [1.0, 1.0]  # and none behind the last, which is not even half full
+    assert [len(batch) for batch in world.origin.batches][-1] == BATCH_RECORDS_MAX
+    assert world.pauses_s == [0.5]
 
 
 def test_a_draining_lane_does_not_rest() -> None:

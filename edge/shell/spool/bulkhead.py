@@ -17,7 +17,7 @@ from edge.shell.clock import Clock
 from edge.shell.meters import Histogram
 from edge.shell.spool.budget import Budget
 from edge.shell.spool.commit import Commit
-from edge.shell.spool.cursor import Position, load, settle
+from edge.shell.spool.cursor import Position, confirm, load, settle
 from edge.shell.spool.disk import Disk, is_full, settle_directory
 from edge.shell.spool.intake import Intake, Loop
 from edge.shell.spool.key_index import pages
@@ -105,8 +105,9 @@ class Bulkhead:
         self._files: Final = LaneFiles(hull.disk, directory)
         self._entries_max: Final = settings.dedupe_entries_max
         cursor = load(self._files)
+        _keep(hull.room, partial(confirm, self._files))  # before anything is deleted behind it
         self._found: Final = _recover(self._files, hull.room)
-        _settle(self._files, hull.room, self._found.cursor)
+        _keep(hull.room, partial(settle, self._files, self._found.cursor))
         _tell(lane, self._found, cursor)
         self.shelf: Final = Shelf(
             self._found.segments,
@@ -192,16 +193,16 @@ def _recover(files: LaneFiles, room: Room) -> Recovered:
     raise ConfigError("spool.path", complaint)
 
 
-def _settle(files: LaneFiles, room: Room, at: Position) -> None:
-    """Make the cursor's file; without room the first acknowledgement that finds some does."""
+def _keep(room: Room, write: Callable[[], None]) -> None:
+    """Write a cursor; without room the first acknowledgement that finds some does."""
     try:
-        settle(files, at)
+        write()
     except OSError as error:
         if not is_full(error):
             raise
         room.give_headroom()
         with contextlib.suppress(OSError):
-            settle(files, at)
+            write()
 
 
 def _retire(files: LaneFiles) -> None:

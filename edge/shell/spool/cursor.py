@@ -132,6 +132,30 @@ def settle(files: LaneFiles, at: Position) -> None:
         store(files, at)
 
 
+def confirm(files: LaneFiles) -> None:
+    """Return when the disk holds the cursor that :func:`load` gives, if it gives one.
+
+    After a kill the page cache may show a slot whose writing had failed. It is written once
+    more in its own place: if that is cut off, the slot before it still stands.
+
+    Raises:
+        OSError: The next start may find this one or the one before.
+        UnknownVersion: Another version of the gateway wrote it.
+    """
+    content = _content(files)
+    newest = _newest(content)
+    if newest is None:
+        return
+    slot = content[newest.offset : newest.offset + _SLOT_BYTES]
+    try:
+        files.disk.overwrite(files.directory / _NAME, newest.offset, slot)
+    except OSError as error:
+        if is_full(error):
+            raise
+        whole = slot.ljust(_FILE_BYTES, b"\0")
+        publish(files.disk, files.directory / _NAME, whole).close()
+
+
 def load(files: LaneFiles) -> Position | None:
     """Read the cursor; ``None`` when it is missing or damaged.
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from edge.core.frame import UnknownVersion
-from edge.shell.spool.cursor import CursorFile, Position, load, settle, store
+from edge.shell.spool.cursor import CursorFile, Position, confirm, load, settle, store
 from edge.shell.spool.segment import LaneFiles
 from tests.fakes_disk import Call, FakeDisk, Node
 
@@ -161,6 +161,50 @@ def test_a_settled_cursor_is_left_alone(made: FakeDisk) -> None:
     settle(LaneFiles(made, LANE), Position(9))
 
     assert [call.name for call in made.calls] == ["read"]
+
+
+@pytest.mark.parametrize("failing", ["none", "overwrite"])
+def test_what_a_killed_process_could_not_write_is_durable_before_it_counts(
+    made: FakeDisk, failing: str
+) -> None:
+    """The page cache shows the slot; the disk has torn it."""
+    files = LaneFiles(made, LANE)
+    made.capacity = 1 << 20
+    made.plan = lambda _index, call: (
+        OSError(errno.EIO, "planned") if call.name in ("overwrite", "create") else None
+    )
+    with pytest.raises(OSError, match="planned"):
+        CursorFile(files).store(Position(7))
+    made.plan = lambda _index, call: (
+        OSError(errno.EIO, "planned") if call.name == failing else None
+    )
+    assert load(files) == Position(7)
+
+    confirm(files)
+
+    made.plan = lambda _index, _call: None
+    made.crash(Random(0))
+    assert load(files) == Position(7)
+
+
+def test_a_cursor_that_is_not_there_needs_no_confirmation() -> None:
+    files = lane(b"")
+
+    confirm(files)
+
+    assert load(files) is None
+
+
+def test_a_confirmation_that_finds_no_room_leaves_what_there_is(made: FakeDisk) -> None:
+    files = LaneFiles(made, LANE)
+    made.plan = lambda _index, call: (
+        OSError(errno.ENOSPC, "planned") if call.name == "overwrite" else None
+    )
+
+    with pytest.raises(OSError, match="planned"):
+        confirm(files)
+
+    assert load(files) == Position(1)
 
 
 def slot(generation: int, offset: int) -> bytes:

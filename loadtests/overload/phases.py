@@ -1,0 +1,190 @@
+"""Who is asked for what: saturation, baseline, twice, five times; and what is told of it.
+
+In: a gateway that runs and a generator; out: one :class:`Phase` each, and the verdict.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from loadtests.bench.figures import percentile
+from loadtests.bench.scenario import LOADS
+from loadtests.bench.subjects import Subject
+from loadtests.overload.conductor import Conductor
+from loadtests.overload.crowd import NS_PER_S, Course, Fate
+
+BASELINE: Final = 0.7  # a node that is well run
+FIRST_NS: Final = 1 * NS_PER_S  # of a phase: the node finds out
+FIRST_S: Final = FIRST_NS / NS_PER_S
+
+WAIT_MS_MAX: Final = 1_000.0
+TOLERANCE_MS: Final = 250.0  # a turn of the loop, and a generator that had no time to look
+
+GOALS: Final = {2.0: 0.9, 5.0: 0.7}
+"""Share of the saturation that is accepted, by how many times it is offered."""
+
+SLOWER_MAX: Final = 3.0  # accepted p99 against the baseline's
+
+
+@dataclass(frozen=True, slots=True)
+class Crew:
+    """One kind of load, and who brings it.
+
+    Attributes:
+        load: Its name.
+        few: Connections of the closed loop that finds the saturation.
+        many: Connections of everything else.
+    """
+
+    load: str
+    few: int
+    many: int
+
+
+CREWS: Final = (Crew("single", 64, 512), Crew("batch", 16, 128))
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """What came of one phase, its first second left out.
+
+    Attributes:
+        times: Of the saturation, that fell due.
+        offered_per_s: Requests that fell due.
+        sent_per_s: Of them, those whose connection was free.
+        accepted_per_s: Of those.
+        refused_per_s: The rest of those.
+        p50_ms: Of the accepted.
+        p99_ms: Of the accepted.
+        longest_refused_ms: Of the whole phase.
+        kept_off: Share of the phase in which the loop could have run and another thread had the
+            core: the gateway's own, or, if it is much more than at the baseline, a neighbour's.
+        rss_bytes: The most it held in the whole phase.
+    """
+
+    times: float
+    offered_per_s: float
+    sent_per_s: float
+    accepted_per_s: float
+    refused_per_s: float
+    p50_ms: float
+    p99_ms: float
+    longest_refused_ms: float
+    kept_off: float
+    rss_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One load.
+
+    Attributes:
+        crew: Which.
+        saturation_per_s: Requests accepted per second in a closed loop.
+        baseline: At 0.7 of it.
+        phases: The others.
+    """
+
+    crew: Crew
+    saturation_per_s: float
+    baseline: Phase
+    phases: Sequence[Phase]
+
+    def share(self, phase: Phase) -> float:
+        """Return what is accepted, of the saturation."""
+        return phase.accepted_per_s / self.saturation_per_s
+
+    def misses(self, phase: Phase) -> list[str]:
+        """Say which goals *phase* misses."""
+        share = self.share(phase)
+        slower = phase.p99_ms / self.baseline.p99_ms
+        checks = {
+            f"accepts {share:.2f} of the saturation": share >= GOALS[phase.times],
+            f"p99 is {slower:.1f} times the baseline's": slower <= SLOWER_MAX,
+            f"a refused one waited {phase.longest_refused_ms:.0f} ms": (
+                phase.longest_refused_ms <= WAIT_MS_MAX + TOLERANCE_MS
+            ),
+        }
+        return [what for what, is_reached in checks.items() if not is_reached]
+
+
+def measure(
+    gateway: Subject,
+    conductor: Conductor,
+    crew: Crew,
+    seconds: float,
+    tell: Callable[[str], object],
+) -> Result:
+    """Find the saturation, then ask for shares and multiples of it.
+
+    Args:
+        gateway: Has only this to do.
+        conductor: Whose tokens it believes.
+        crew: Who sends what.
+        seconds: Of each phase, besides its first.
+        tell: Is told what comes next.
+
+    Raises:
+        GeneratorError: An answer was neither an acceptance nor a proper refusal.
+        SubjectError: The gateway does not forward what it accepted.
+    """
+    tell(f"{crew.load}: saturation over {crew.few} connections")
+    conductor.stock(crew.load, _enough(crew.load, seconds))
+    conductor.connect(gateway.public, crew.few)
+    course = conductor.closed(seconds + FIRST_S)
+    conductor.hang_up()
+    gateway.cpu_when_forwarded_ns()
+    saturation_per_s = _per_s([fate for fate in _late(course) if fate.is_accepted], course)
+    phases: list[Phase] = []
+    for times in (BASELINE, *GOALS):
+        tell(f"{crew.load}: {times:.1f} x {saturation_per_s:,.0f}/s, {crew.many} connections")
+        conductor.stock(
+            crew.load, round(1.5 * saturation_per_s * (seconds + FIRST_S)) + crew.many
+        )
+        conductor.connect(gateway.public, crew.many)
+        gateway.forget_peak()
+        off_ns = gateway.kept_off_ns()
+        course = conductor.open(times * saturation_per_s, seconds + FIRST_S)
+        kept_off = (gateway.kept_off_ns() - off_ns) / course.elapsed_ns
+        conductor.hang_up()
+        gateway.cpu_when_forwarded_ns()
+        phases.append(_phase(times, course, kept_off, gateway.peak_bytes()))
+    return Result(crew, saturation_per_s, phases[0], phases[1:])
+
+
+def _enough(load: str, seconds: float) -> int:
+    """More than any machine takes in a closed loop."""
+    events = next(each.events for each in LOADS if each.name == load)
+    return round((seconds + FIRST_S) * (20_000 if events == 1 else 2_000))
+
+
+def _phase(times: float, course: Course, kept_off: float, rss_bytes: int) -> Phase:
+    late = _late(course)
+    accepted_ns = sorted(fate.took_ns for fate in late if fate.is_accepted)
+    refused = [fate for fate in late if not fate.is_accepted]
+    longest_ns = max((f.took_ns for f in course.fates if not f.is_accepted), default=0)
+    return Phase(
+        times=times,
+        offered_per_s=course.due * NS_PER_S / course.elapsed_ns,
+        sent_per_s=_per_s(late, course),
+        accepted_per_s=len(accepted_ns) * NS_PER_S / (course.elapsed_ns - FIRST_NS),
+        refused_per_s=_per_s(refused, course),
+        p50_ms=percentile(accepted_ns, 0.5) / 1e6,
+        p99_ms=percentile(accepted_ns, 0.99) / 1e6,
+        longest_refused_ms=longest_ns / 1e6,
+        kept_off=kept_off,
+        rss_bytes=rss_bytes,
+    )
+
+
+def _late(course: Course) -> list[Fate]:
+    """Leave out the first second, and what was only answered behind the end."""
+    return [
+        fate
+        for fate in course.fates
+        if fate.began_ns >= FIRST_NS and fate.began_ns + fate.took_ns <= course.elapsed_ns
+    ]
+
+
+def _per_s(fates: Sequence[Fate], course: Course) -> float:
+    return len(fates) * NS_PER_S / (course.elapsed_ns - FIRST_NS)

@@ -1,0 +1,1 @@
+"""The overload load test, tested without an overload."""
