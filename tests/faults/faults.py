@@ -9,11 +9,11 @@ import itertools
 import os
 import shutil
 import signal
-import subprocess
 import time
 from collections.abc import Generator, Iterable
 from pathlib import Path
 
+from tests.faults import mounts
 from tests.faults.proxy import Proxy, Way
 from tests.kafka.broker import Broker
 
@@ -84,12 +84,12 @@ def read_only(directory: Path) -> Generator[None]:
 
     What is open stays writable: a mount that somebody writes to cannot be made read-only.
     """
-    subprocess.run(["mount", "--bind", "-o", "ro", directory, directory], check=True)  # noqa: S607  # the system's
+    mounts.run("mount", "--bind", "-o", "ro", str(directory), str(directory))
     try:
         yield
     finally:
         # Lazily: somebody may be reading a file there at this moment.
-        subprocess.run(["umount", "--lazy", directory], check=True)  # noqa: S607  # the system's
+        mounts.run("umount", "--lazy", str(directory))
 
 
 def tell_of_damage(device: Path) -> None:

@@ -28,7 +28,8 @@ from tests.faults.launcher import launcher
 from tests.faults.ledger.audit import Allowed
 from tests.faults.ledger.handle import Ledger, ledger
 from tests.faults.ledger.shape import Account, Shape
-from tests.faults.power_disk import JOURNALS, Disk, after_power_loss, missing, powered
+from tests.faults.mounts import missing
+from tests.faults.power_disk import JOURNALS, Disk, after_power_loss, powered
 from tests.faults.power_recovery import NOWHERE, drain_copy, sections, serve_copy
 from tests.faults.power_witness import Witness
 from tests.faults.row import Row, Scale, Tell

@@ -1,7 +1,7 @@
 """A disk that can lose its power: ext4 on a loop device, and copies of what was written to it.
 
 Owns the backing file, the loop device and the mount; and what is mounted of the copies. Needs
-root, loop devices and mkfs.ext4: :func:`missing` says what is not there.
+root, and what :func:`tests.faults.mounts.missing` asks for.
 
 *What an image is.* The backing file, copied while the owner of its files is frozen. The loop
 device writes to it directly (``--direct-io=on``, past the page cache below), so it holds
@@ -26,14 +26,13 @@ Source: ext4(5); loop(4); Documentation/admin-guide/iostats.rst, fields 5, 9, 12
 """
 
 import contextlib
-import os
-import shutil
-import subprocess
 import time
 from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from tests.faults.mounts import ext4, mounted, run
 
 SIZE_BYTES: Final = 96 << 20  # an image is copied in 50 ms; a round writes less than half
 LIVE_OPTIONS: Final = ("commit=300", "noatime", "noauto_da_alloc")
@@ -50,16 +49,6 @@ _WRITTEN: Final = (4, 11, 15)  # of writes, discards and flushes, how many were 
 
 class NeverIdleError(Exception):
     """The device was never idle for as long as a copy takes."""
-
-
-def missing() -> str:
-    """Say what this machine lacks for it; ``""``: nothing."""
-    if os.geteuid() != 0:
-        return "not root"
-    for command in ("mkfs.ext4", "losetup", "mount", "umount"):
-        if shutil.which(command) is None:
-            return f"no {command}"
-    return "" if Path("/dev/loop-control").exists() else "no loop devices"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +74,7 @@ class Disk:
         for _ in range(_TRIES):
             before = self._written()
             if before is not None:
-                _run("cp", "--sparse=always", str(self.backing), str(target))
+                run("cp", "--sparse=always", str(self.backing), str(target))
                 if before == self._written():
                     return
             time.sleep(_PAUSE_S)
@@ -111,17 +100,12 @@ def powered(room: Path, journal: str = JOURNALS[0]) -> Generator[Disk]:
         CalledProcessError: Not on this machine.
     """
     backing, mount = room / "disk.img", room / "disk"
-    mount.mkdir()
-    with backing.open("wb") as file:
-        file.truncate(SIZE_BYTES)
-    _run("mkfs.ext4", "-q", "-F", str(backing))
-    device = _run("losetup", "--find", "--show", "--direct-io=on", str(backing)).strip()
-    try:
-        with _mounted(device, mount, ",".join((*LIVE_OPTIONS, journal))):
-            yield Disk(backing, Path(device), mount)
-    finally:
-        _run("losetup", "--detach", device)
-        backing.unlink()
+    options = ",".join((*LIVE_OPTIONS, journal))
+    with (
+        ext4(backing, SIZE_BYTES, loop="--direct-io=on") as device,
+        mounted(device, mount, options),
+    ):
+        yield Disk(backing, device, mount)
 
 
 @contextlib.contextmanager
@@ -135,23 +119,9 @@ def after_power_loss(image: Path, at: Path) -> Generator[Path]:
     Raises:
         CalledProcessError: It cannot be mounted.
     """
-    at.mkdir()
     try:
-        with _mounted(str(image), at, "loop"):
+        with mounted(image, at, "loop"):
             yield at
     finally:
         at.rmdir()
         image.unlink()
-
-
-@contextlib.contextmanager
-def _mounted(what: str, at: Path, options: str) -> Generator[None]:
-    _run("mount", "-t", "ext4", "-o", options, what, str(at))
-    try:
-        yield
-    finally:
-        _run("umount", str(at))
-
-
-def _run(*command: str) -> str:
-    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout

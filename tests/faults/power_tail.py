@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from tests.faults import faults, power_disk, preload
+from tests.faults import faults, mounts, preload
 from tests.faults.launcher import launcher
 from tests.faults.power_disk import Disk, after_power_loss, powered
 from tests.faults.power_recovery import drain_copy, sections
@@ -32,7 +32,7 @@ BATCHES: Final = 5  # of the witness: all in one segment of each lane
 
 def recovered_tail(scale: Scale, room: Path, tell: Tell, seed: int = SEED) -> Iterator[Row]:
     """Kill a gateway on a disk that lies, recover on an honest one, and lose the power."""
-    if lacking := power_disk.missing() or preload.missing():
+    if lacking := mounts.missing() or preload.missing():
         tell(f"SKIPPED: {WHAT}: {lacking}")
         yield Row(WHAT, GOAL, f"skipped: {lacking}", is_reached=False)
         return

@@ -22,8 +22,8 @@ from tests.faults import faults
 from tests.faults.closing import close_books
 from tests.faults.launcher import launcher
 from tests.faults.ledger import SETTINGS, Allowed, Ledger, Shape, ledger
+from tests.faults.mounts import ext4, in_memory, missing, mounted
 from tests.faults.row import Row, Scale, Tell
-from tests.faults.shortage_disk import image, in_memory, missing, mounted
 from tests.system.raw import Answer, NoAnswerError
 from tests.system.world import TABLE, WAIT_S, World, world
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 SEED: Final = 20_261_122
 DISK_BYTES: Final = 64 << 20
+EXT4_BYTES: Final = 96 << 20
 SHAPE: Final = Shape(services=6, players=2)
 AGAIN_S: Final = 5.0
 POLL_S: Final = 0.1
@@ -163,11 +164,12 @@ def shortage(scale: Scale, room: Path, tell: Tell) -> Iterator[Row]:
 def _on_ext4(room: Path, tell: Tell) -> Iterator[Row]:
     place = room / "ext4"
     place.mkdir()
-    with image(place, "-N", "160") as device, mounted(device, place / "small") as small:
+    inodes = ext4(place / "small.img", EXT4_BYTES, make="-N 160")
+    with inodes as device, mounted(device, place / "small") as small:
         yield _told("inodes of an ext4 used up", _by_inodes, place, small, tell)
     place = room / "error"
     place.mkdir()
-    with image(place) as device:
+    with ext4(place / "small.img", EXT4_BYTES) as device:
         story = _Damaged(device, place / "small")
         try:
             story.mount()

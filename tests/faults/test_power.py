@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults import power_disk, preload
+from tests.faults import mounts, preload
 from tests.faults.power import power_loss
 from tests.faults.power_tail import recovered_tail
 from tests.faults.row import Scale
 
 pytestmark = [
     pytest.mark.system,
-    pytest.mark.skipif(power_disk.missing() != "", reason=f"SKIPPED: {power_disk.missing()}"),
+    pytest.mark.skipif(mounts.missing() != "", reason=f"SKIPPED: {mounts.missing()}"),
 ]
 
 

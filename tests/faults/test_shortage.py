@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.mounts import missing
 from tests.faults.row import Campaign, Scale
 from tests.faults.second_owner import second_owner
 from tests.faults.shortage import shortage
-from tests.faults.shortage_disk import missing
 
 pytestmark = pytest.mark.system
 
