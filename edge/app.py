@@ -117,12 +117,12 @@ def build(config: Config, clock: Clock) -> Gateway:
     log.info("spool opened", extra={"records_waiting": waiting})
     keyring = Keyring(config.auth, Path(config.spool.path) / "keys", clock)
     resources = Resources(config.node.memory_max)
-    pressure = _pressure(spool, resources)
+    governor = Governor(clock, meters)
+    pressure = _pressure(spool, resources, governor)
     house = _house(config, spool, _gate(config.auth, keyring, cache), pressure, clock)
     timing = _timing(clock, Pace(meters.count_received, clock))
     out = way_out(config, spool, open_origin(config.origin), timing)
     doorkeeper = Doorkeeper(resources.is_full, meters.requests_refused)
-    governor = Governor(clock, meters)
     figures = Figures(
         clock=clock,
         meters=meters,
@@ -304,13 +304,14 @@ def quotas_of(limits: Limits) -> Sequence[Quota]:
     ]
 
 
-def _pressure(spool: Spool, resources: Resources) -> Pressure:
+def _pressure(spool: Spool, resources: Resources, governor: Governor) -> Pressure:
     """List what telemetry is shed for."""
     return Pressure(
         {
             "spool": lambda: spool.budget.is_tight(Lane.TELEMETRY),
             "disk": lambda: spool.room.is_full,
             "memory": lambda: resources.is_memory_high,
+            "processor": lambda: governor.is_overloaded,
         }
     )
 

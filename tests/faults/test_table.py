@@ -148,9 +148,9 @@ def test_the_list_shows_each_campaigns_first_line(capsys: pytest.CaptureFixture[
 @pytest.mark.parametrize(("name", "campaign"), CAMPAIGNS, ids=[name for name, _ in CAMPAIGNS])
 def test_each_campaign_has_a_story_of_its_own_short_form(name: str, campaign: Campaign) -> None:
     imports = f"from {campaign.__module__} import"
-    stories = [path.read_text() for path in Path(__file__).parent.glob("test_*.py")]
+    stories = [path.read_text() for path in Path(__file__).parents[1].rglob("test_*.py")]
     own = [story for story in stories if imports in story]
 
-    assert any("Scale.SHORT" in story and "pytest.mark.system" in story for story in own)
+    assert any("Scale.SHORT" in story for story in own)
     assert chosen(name) == [(name, campaign)]
     assert campaign.__doc__
