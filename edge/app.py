@@ -78,6 +78,7 @@ def serve(config: Config) -> int:
         PortTaken: Another process listens there.
         SpoolLocked: Another process has the spool.
     """
+    raise_descriptors()  # before anybody counts them
     clock = SystemClock()
     with (
         listen("http", config.http.host, config.http.port) as public,
@@ -87,7 +88,6 @@ def serve(config: Config) -> int:
         if isinstance(gateway.origin, Watchful):
             gateway.origin.watch([lane.topic for lane in Lane])
         _settle_garbage()
-        raise_descriptors()
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(gateway.live(public, private))
     return 0
@@ -118,11 +118,11 @@ def build(config: Config, clock: Clock) -> Gateway:
     keyring = Keyring(config.auth, Path(config.spool.path) / "keys", clock)
     resources = Resources(config.node.memory_max)
     governor = Governor(clock, meters)
-    pressure = _pressure(spool, resources, governor)
+    doorkeeper = Doorkeeper(resources.is_full, meters.requests_refused)
+    pressure = _pressure(spool, resources, doorkeeper, governor)
     house = _house(config, spool, _gate(config.auth, keyring, cache), pressure, clock)
     timing = _timing(clock, Pace(meters.count_received, clock))
     out = way_out(config, spool, open_origin(config.origin), timing)
-    doorkeeper = Doorkeeper(resources.is_full, meters.requests_refused)
     figures = Figures(
         clock=clock,
         meters=meters,
@@ -304,13 +304,16 @@ def quotas_of(limits: Limits) -> Sequence[Quota]:
     ]
 
 
-def _pressure(spool: Spool, resources: Resources, governor: Governor) -> Pressure:
+def _pressure(
+    spool: Spool, resources: Resources, doorkeeper: Doorkeeper, governor: Governor
+) -> Pressure:
     """List what telemetry is shed for."""
     return Pressure(
         {
             "spool": lambda: spool.budget.is_tight(Lane.TELEMETRY),
             "disk": lambda: spool.room.is_full,
             "memory": lambda: resources.is_memory_high,
+            "descriptors": lambda: resources.has_no_descriptor(doorkeeper.connections),
             "processor": lambda: governor.is_overloaded,
         }
     )

@@ -56,7 +56,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         title: Constant per type.
         status: As in the status line.
         detail: What the client's developer should do; constant.
-        instance: The request id, also in our log.
+        instance: The request id, also in our log; absent where the request was not read.
         code: A code of the catalogue; absent with ``about:blank``.
 
     Source: RFC 9457 §3.1.
@@ -66,7 +66,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     title: str
     status: int
     detail: str
-    instance: str
+    instance: str | msgspec.UnsetType = msgspec.UNSET
     code: str | msgspec.UnsetType = msgspec.UNSET
 
 
@@ -201,12 +201,12 @@ WORDS: Final[Mapping[Reason, Words]] = MappingProxyType(
 )
 
 
-def problem(reason: Reason, instance: str) -> Problem:
+def problem(reason: Reason, instance: str | msgspec.UnsetType = msgspec.UNSET) -> Problem:
     """Answer a refusal of the whole request.
 
     Args:
         reason: Why.
-        instance: The request id.
+        instance: The request id; none where the request was not read.
     """
     words = WORDS[reason]
     return Problem(
@@ -219,13 +219,15 @@ def problem(reason: Reason, instance: str) -> Problem:
     )
 
 
-def protocol_problem(status: HTTPStatus, detail: str, instance: str) -> Problem:
+def protocol_problem(
+    status: HTTPStatus, detail: str, instance: str | msgspec.UnsetType = msgspec.UNSET
+) -> Problem:
     """Answer an error of the protocol, which has no code: an unknown path, a wrong method.
 
     Args:
         status: 4xx or 5xx; its phrase is the title.
         detail: What the client's developer should do, constant.
-        instance: The request id.
+        instance: The request id; none where the request was not read.
 
     Source: RFC 9457 §4.2.1.
     """

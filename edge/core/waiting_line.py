@@ -33,7 +33,7 @@ B. Maurer, "Fail at Scale", ACM Queue 13 (8), 2015 (controlled delay, adaptive L
 """
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
@@ -114,26 +114,24 @@ class WaitingLine(Generic[Waiter]):
 
     Attributes:
         is_overloaded: More is asked than can be done.
+        turn_share: How many requests one turn begins, at least 1.
+        waiting: Who is in it.
     """
 
     def __init__(self) -> None:
         self.is_overloaded = False
         self._came_ns: OrderedDict[Waiter, int] = OrderedDict()
+        self.waiting: Final[Collection[Waiter]] = self._came_ns
         self._pace_ns = PACE_NS_AT_FIRST
         self._last_turn_ns: int | None = None  # if it was full
         self._stands_since_ns: int | None = None
         self._last_long_ns = 0
         self._served = 0  # in the last turn
         self._futile = 0  # looks, in a row, that found nobody fresh
+        self._divide()
 
     def __len__(self) -> int:
         return len(self._came_ns)
-
-    @property
-    def turn_share(self) -> int:
-        """How many requests one turn begins, at least 1."""
-        turn_ns = TURN_NS if self.is_overloaded else CALM_TURN_NS
-        return max(turn_ns // self._pace_ns, 1)
 
     def join(self, waiter: Waiter, now_ns: int) -> None:
         """Put somebody, who is not in it, at the end."""
@@ -175,13 +173,20 @@ class WaitingLine(Generic[Waiter]):
         if begun:
             self._pace_ns += (took_ns // begun - self._pace_ns) // PACE_SHARE
             self._pace_ns = max(self._pace_ns, 1)
+            self._divide()
 
     def look(self, now_ns: int) -> bool:
         """See whether it is still overloaded; return that."""
         if self.is_overloaded and now_ns - self._last_long_ns >= CALM_NS:
             self.is_overloaded = False
             self._stands_since_ns = None
+            self._divide()
         return self.is_overloaded
+
+    def _divide(self) -> None:
+        """Reckon the share anew: of the pace and of whether it is overloaded."""
+        turn_ns = TURN_NS if self.is_overloaded else CALM_TURN_NS
+        self.turn_share = max(turn_ns // self._pace_ns, 1)
 
     def _judge(self, now_ns: int) -> None:
         work_ns = len(self._came_ns) * self._pace_ns
@@ -196,6 +201,7 @@ class WaitingLine(Generic[Waiter]):
         elif now_ns - self._stands_since_ns >= INTERVAL_NS:
             self.is_overloaded = True
             self._last_long_ns = now_ns
+            self._divide()
 
     @property
     def _fresh_ns(self) -> int:

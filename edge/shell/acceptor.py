@@ -11,6 +11,10 @@ Whoever is not let in gets a ready answer by one write and is closed, with nothi
 Where the system refuses, nothing is accepted for a while: those who connect meanwhile wait in
 the kernel, and nothing spins. Loop thread.
 
+At the end whoever waits in the kernel is let in once more, to be told to go elsewhere: closing a
+listening socket resets them all. It is closed before the next turn of the loop, so that there is
+no time in which others could line up behind them.
+
 Source: accept(2), errors; asyncio's ``ACCEPT_RETRY_DELAY``.
 """
 
@@ -29,23 +33,26 @@ log: Final = logging.getLogger("edge.acceptor")
 PER_TURN: Final = 16
 """Connections accepted in one turn of the loop, 1 ms: the requests of those that are in wait."""
 
+BACKLOG: Final = 2048
+"""Connections the kernel holds for us while we start, and so how many there can be at the end;
+uvicorn's own default."""
+
 PAUSE_S: Final = 1.0
 """When the system has no descriptor, or memory, for a connection: by then others have ended."""
 
 _PASSING: Final = (
-    errno.EAGAIN, errno.EINTR, errno.ECONNABORTED, errno.EPERM, errno.EPROTO,
+    errno.EINTR, errno.ECONNABORTED, errno.EPERM, errno.EPROTO,
     errno.ENOPROTOOPT, errno.EOPNOTSUPP, errno.ENETDOWN, errno.ENETUNREACH, errno.EHOSTDOWN,
     errno.EHOSTUNREACH, errno.ENONET,
 )  # fmt: skip
-"""There is nobody any more, or one connection failed: the next one may be there. Source:
-accept(2), "Error handling"."""
+"""One connection failed: the next one may be there. Source: accept(2), "Error handling"."""
 
 
 class Acceptor:
     """Accepts from one socket, from :meth:`start` to :meth:`stop`.
 
     Args:
-        sock: Listening; closed by whoever made it.
+        sock: Listening; closed at the end.
         doorkeeper: Asked for each connection; told when one that was let in came to nothing.
         protocol: Makes what a connection is handed to, which tells the doorkeeper of its end.
     """
@@ -67,22 +74,35 @@ class Acceptor:
         """Accept from now on."""
         self._pause = None
         self._sock.setblocking(False)
-        self._loop.add_reader(self._sock, self._accept)
+        self._loop.add_reader(self._sock, self._take_turn)
 
-    def stop(self) -> None:
-        """Accept nothing more; what was accepted goes its way."""
+    async def stop(self) -> None:
+        """Accept who waits, then nobody; return when each accepted one has its protocol."""
         self._loop.remove_reader(self._sock)
         if self._pause is not None:
             self._pause.cancel()
+        self._accept(BACKLOG)  # and no more: others may come as fast as these are accepted
+        self._sock.close()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
 
-    def _accept(self) -> None:
-        for _ in range(PER_TURN):
+    def _take_turn(self) -> None:
+        if not self._accept(PER_TURN):
+            self._loop.remove_reader(self._sock)
+            self._pause = self._loop.call_later(PAUSE_S, self.start)
+
+    def _accept(self, most: int) -> bool:
+        """Accept at most so many; return whether the system can."""
+        for _ in range(most):
             try:
                 connection, _ = self._sock.accept()
+            except BlockingIOError:  # there is nobody any more
+                return True
             except OSError as error:
-                if error.errno not in _PASSING:
-                    self._wait(error)
-                return
+                if error.errno in _PASSING:
+                    continue
+                log.warning("no connection can be accepted", extra={"cause": error.strerror})
+                return False
             connection.setblocking(False)
             if self._doorkeeper.let_in():
                 task = self._loop.create_task(self._hand_over(connection))
@@ -91,15 +111,13 @@ class Acceptor:
             else:
                 with connection, contextlib.suppress(OSError):  # it left, or takes nothing
                     connection.send(farewell())
+        return True
 
     async def _hand_over(self, connection: socket.socket) -> None:
         try:
             await self._loop.connect_accepted_socket(self._protocol, connection)
-        except OSError:  # it left already
+        except BaseException as error:
             connection.close()
             self._doorkeeper.let_out()
-
-    def _wait(self, error: OSError) -> None:
-        log.warning("no connection can be accepted", extra={"cause": error.strerror})
-        self._loop.remove_reader(self._sock)
-        self._pause = self._loop.call_later(PAUSE_S, self.start)
+            if not isinstance(error, OSError):  # then it left already
+                raise

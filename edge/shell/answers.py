@@ -28,6 +28,9 @@ RETRY_AFTER_DEFAULT_NS: Final = 1_000_000_000
 PLAIN_BODIES_KEPT: Final = 512
 """Written answers to batches of which nothing was refused; nearly all are 1 to 200 accepted."""
 
+READY_ANSWERS_KEPT: Final = 4
+"""Those of this second and the last, for ``Date`` is in them, with and without an end."""
+
 _OVERLOADED: Final = "The node is overloaded; send this again after Retry-After."
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -108,14 +111,20 @@ async def send_protocol_error(
 def overloaded(default_headers: Headers, *, is_last: bool) -> tuple[bytes, bytes]:
     """Write head and body for a request that is refused before anything of it was looked at.
 
-    It has no code: HTTP's own 503 and ``Retry-After`` say all there is to say.
+    It has no code: HTTP's own 503 and ``Retry-After`` say all there is to say. Nor has it an
+    id, since nothing of it is logged.
 
     Args:
         default_headers: What every answer carries.
         is_last: The connection ends.
     """
+    return _overloaded(tuple(default_headers), is_last=is_last)
+
+
+@lru_cache(READY_ANSWERS_KEPT)
+def _overloaded(default_headers: Headers, *, is_last: bool) -> tuple[bytes, bytes]:
     status = HTTPStatus.SERVICE_UNAVAILABLE
-    body = _encode(protocol_problem(status, _OVERLOADED, new_instance()))
+    body = _encode(protocol_problem(status, _OVERLOADED))
     headers = [
         *default_headers,
         PROBLEM_JSON,

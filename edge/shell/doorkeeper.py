@@ -8,6 +8,7 @@ connection that was reset.
 
 from collections import Counter
 from collections.abc import Callable
+from functools import cache
 from http import HTTPStatus
 from typing import Final
 
@@ -15,7 +16,7 @@ import msgspec
 
 from edge.core.answer import problem
 from edge.core.reject import Reason
-from edge.shell.answers import PROBLEM_JSON, new_instance
+from edge.shell.answers import PROBLEM_JSON
 
 RETRY_AFTER_S: Final = 5
 """Idle connections are closed after 15 s: in between there is room again for some."""
@@ -52,9 +53,13 @@ class Doorkeeper:
         self.connections -= 1
 
 
+@cache
 def farewell() -> bytes:
-    """Write the answer to whoever is not let in: a whole one, the connection's last."""
-    body = msgspec.json.encode(problem(_REASON, new_instance()))
+    """Write the answer to whoever is not let in: a whole one, the connection's last.
+
+    It is one for all: no request was read, so none has an id.
+    """
+    body = msgspec.json.encode(problem(_REASON))
     status = HTTPStatus(_REASON.status)
     headers = (
         (b"%b: %b" % PROBLEM_JSON),

@@ -23,7 +23,8 @@ some records twice, under the same (``edgespool``, ``edgeseq``) and with the sam
 A batch that is not full waits a moment for company, measured from its oldest record, so what
 was delayed already is not delayed again. One that is half full is of a backlog, and is not to be
 felt by those who send events meanwhile: it goes in portions, each followed by as much rest as
-:mod:`edge.shell.pace` says, and has one sync of the cursor all the same.
+:mod:`edge.shell.pace` says, and has one sync of the cursor all the same. As long as that is none
+(nobody sends, or the origin is slower than the pace) the next batch goes whole.
 """
 
 import logging
@@ -306,7 +307,8 @@ class Forwarder:
         refusals = self._send(records)
         rest_s = self._timing.rest_s(len(records))
         self._portion = PACED_RECORDS if rest_s else BATCH_RECORDS_MAX
-        self._pause(rest_s)
+        if not self._is_draining.is_set():  # the order may come within a batch
+            self._pause(rest_s)
         return refusals
 
     def _is_backlog(self, frames: Sequence[Stored | Quarantined]) -> bool:

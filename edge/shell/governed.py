@@ -7,14 +7,16 @@ Theory of operation
 A connection that has something to begin, a request that has just come or one that was sent
 behind it, *lines up* with the :class:`edge.shell.governor.Governor`. Until its turn it is
 *parked*: what the first read brought (at most 250 kB, as uvloop reads; as a rule a whole
-request) is held unparsed, and as soon as more comes than that, it is left in the socket. All
-that is held together has a bound, the governor's; beyond it a request is refused at once.
+request) is held unparsed. Only the second read is the last one, and the rest is left in the
+socket: to stop before it is needed would cost nearly every request two system calls. All that
+is held together has a bound, the governor's; beyond it a request is refused at once.
 
 When a turn comes the bytes are parsed, and all goes uvicorn's way. The rest of a request that
 has begun needs no turn of its own. When none comes the same parser reads the same bytes, for it
 alone knows where the request ends, and a 503 is written where the application would have been
 called: no task, no token, no look at the body. The connection stays, unless its client waits for
-``100 Continue`` or wants it closed.
+``100 Continue`` or wants it closed, or the body may be longer than any that is accepted; and for
+the rest of the body it waits no longer than for a next request.
 
 Answers leave in the order of the requests, since nothing behind a request is begun before its
 answer is written. ``AHEAD_MAX`` requests behind it are parsed; the rest is held as it is.
@@ -26,7 +28,8 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from typing_extensions import override
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 
-from edge.shell.answers import overloaded
+from edge.shell.answers import Headers, overloaded
+from edge.shell.head import BODY_BYTES_MAX
 from edge.shell.wire import ReadingInTurn, WireProtocol
 
 if TYPE_CHECKING:
@@ -74,6 +77,7 @@ class GovernedProtocol(WireProtocol):
         self._is_within = False  # a request: its head is parsed, its body not
         self._is_refusing = False
         self._refused = 0  # since then
+        self._patience: asyncio.TimerHandle | None = None  # with the rest of what is refused
 
     @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -86,18 +90,21 @@ class GovernedProtocol(WireProtocol):
         """Leave the line."""
         self._governor.leave(self)
         self._take()
+        self._end_refusing()
         super().connection_lost(exc)
 
     @override
     def data_received(self, data: bytes) -> None:
         """Go on with what has begun, or line up."""
-        cycle = cast("RequestResponseCycle | None", self.cycle)
         if self.held:
             self._hold(data)
         elif self._is_within or self._is_refusing:
             self._governor.begin_beside()
             self._parse(data)
-        elif self._is_parked or (cycle is not None and not cycle.response_complete):
+        elif self._is_parked or (
+            self.cycle is not None  # type: ignore[redundant-expr]  # until the first
+            and not self.cycle.response_complete
+        ):
             self._hold(data)
         elif self._governor.line_up(self):
             self._parse(data)
@@ -116,14 +123,24 @@ class GovernedProtocol(WireProtocol):
     def refuse(self) -> None:
         """Refuse the next request: its turn did not come."""
         self._is_parked = False
+        is_read = False
         if self.pipeline:
             cycle, _ = self.pipeline.pop()
             cycle.response_complete = True
-            self._answer_no(cycle.scope["method"], keep_alive=cycle.keep_alive)
+            is_kept = cycle.keep_alive and not cycle.waiting_for_100_continue
+            headers = list(cycle.scope["headers"])
+            self._answer_no(cycle.scope["method"], headers, keep_alive=is_kept)
+            is_read = cycle is not self.cycle or not self._is_within
+        if is_read:
+            self._refused = 0
             self.on_response_complete()
         else:
             self._is_refusing = True
             self._parse(self._take())
+
+    def fail(self) -> None:
+        """End the connection: a bug kept it from its turn."""
+        self.transport.close()
 
     @override
     def shutdown(self) -> None:
@@ -145,6 +162,7 @@ class GovernedProtocol(WireProtocol):
             is_kept = parser.get_http_version() != "1.0" and parser.should_keep_alive()
             self._answer_no(
                 parser.get_method().decode("ascii"),
+                self.headers,
                 keep_alive=is_kept and not self.expect_100_continue,
             )
 
@@ -187,38 +205,65 @@ class GovernedProtocol(WireProtocol):
         if len(data) <= SLICE_BYTES and not (self.pipeline or self._is_refusing):
             super().data_received(data)  # so are nearly all
             return
+        is_refused = False
+        while data:
+            data = self._parse_slices(data)
+            is_refused = self._has_refused
+            if is_refused:
+                self._end_refusing()
+            data = self._keep(data)
+        if is_refused:
+            self.on_response_complete()
+        elif self._is_refusing and self._patience is None:
+            self._patience = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
+
+    def _parse_slices(self, data: bytes) -> bytes:
+        """Parse while there is something to do now; return what is for later."""
         at = 0
         while at < len(data) and not self.transport.is_closing():
             if len(self.pipeline) >= AHEAD_MAX or self._has_refused:
-                self._hold(data[at:])
-                break
+                return data[at:]
             super().data_received(data[at : at + SLICE_BYTES])
             at += SLICE_BYTES
-        if self._has_refused:
-            self._is_refusing = False
-            self._refused = 0
-            self.on_response_complete()
+        return b""
 
     @property
     def _has_refused(self) -> bool:
         """Whether what was to be refused is, and none of its body is still to come."""
         return self._refused > 0 and not self._is_within
 
+    def _end_refusing(self) -> None:
+        self._is_refusing = False
+        self._refused = 0
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+
     def _hold(self, data: bytes) -> None:
         """Keep *data* for its turn; or, if there is no room, have it and the rest refused."""
         self._unset_keepalive_if_required()
-        cycle = cast("RequestResponseCycle | None", self.cycle)
+        if refused := self._keep(data):
+            self._parse(refused)
+
+    def _keep(self, data: bytes) -> bytes:
+        """Keep *data* for its turn, if there is room; return what is to be refused now."""
+        if not data:
+            return b""
         if self._governor.hold(len(data)):
             if self.held or not self._is_parked:
                 self.flow.pause_reading()
             self.held += data
-        elif cycle is not None and not cycle.response_complete:
+            return b""
+        cycle = cast("RequestResponseCycle | None", self.cycle)
+        if cycle is not None and not cycle.response_complete:
             self._end_behind_answers()
-        else:
-            self._governor.leave(self)
-            self._is_parked = False
-            self._is_refusing = True
-            self._parse(self._take() + data)
+            return b""
+        self._governor.leave(self)
+        self._is_parked = False
+        self._is_refusing = True
+        return self._take() + data
 
     def _take(self) -> bytes:
         """Return what was held; from now on more may come."""
@@ -235,12 +280,19 @@ class GovernedProtocol(WireProtocol):
             self.cycle.keep_alive = False
             self.flow.pause_reading()
 
-    def _answer_no(self, method: str, *, keep_alive: bool) -> None:
-        """Write the refusal, and end the connection if it is to end or brings too many."""
+    def _answer_no(self, method: str, headers: Headers, *, keep_alive: bool) -> None:
+        """Write the refusal, and end the connection if it is to end or brings too much."""
         self._refused += 1
         self._governor.count_refused()
-        is_last = not keep_alive or self._refused >= AHEAD_MAX
+        is_last = not keep_alive or self._refused >= AHEAD_MAX or _may_be_long(headers)
         head, body = overloaded(self.server_state.default_headers, is_last=is_last)
         self.transport.write(head if method == "HEAD" else head + body)
         if is_last:
             self.transport.close()
+
+
+def _may_be_long(headers: Headers) -> bool:
+    """Return whether the body may be longer than any that is accepted."""
+    found = dict(headers)
+    length = found.get(b"content-length", b"0")  # digits: the parser takes nothing else
+    return b"transfer-encoding" in found or int(length) > BODY_BYTES_MAX

@@ -8,10 +8,12 @@ when that work does, and only then: a request that waits for its sync is nobody'
 
 Loop thread only. While nobody waits a request costs 1.5 µs here and in the connection, and 2.5
 if it comes alone, for nothing runs but one callback in a turn in which requests began.
+A bug in one connection ends that connection, and keeps nobody else from a turn.
 """
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import Final, Protocol
 
 from edge.core.instant import NS_PER_S
@@ -44,6 +46,10 @@ class Connection(Protocol):
         """Its turn does not come."""
         ...
 
+    def fail(self) -> None:
+        """It is to end: one of those raised something."""
+        ...
+
 
 class Governor:
     """Lets connections begin in turn.
@@ -61,6 +67,10 @@ class Governor:
         self._clock: Final = clock
         self._meters: Final = meters
         self._line: Final = WaitingLine[Connection]()
+        self._waiting: Final = self._line.waiting
+        self._call_soon: Callable[..., object] | None = (
+            None  # the loop's, from the first turn on
+        )
         self._left = self._line.turn_share
         self._beside = 0
         self._is_turning = False
@@ -70,7 +80,7 @@ class Governor:
     @property
     def waiting(self) -> int:
         """How many stand in line."""
-        return len(self._line)
+        return len(self._waiting)
 
     @property
     def is_overloaded(self) -> bool:
@@ -79,8 +89,11 @@ class Governor:
 
     def line_up(self, connection: Connection) -> bool:
         """Return whether *connection* may begin now; else it will be called."""
-        if self._left > 0:
-            self.begin_beside()
+        if self._left > 0:  # as begin_beside: nearly every request comes by here
+            self._left -= 1
+            self._beside += 1
+            if not self._is_turning:
+                self._turn_soon()
             return True
         self._line.join(connection, self._now_ns())
         self._turn_soon()
@@ -115,7 +128,9 @@ class Governor:
     def _turn_soon(self) -> None:
         if not self._is_turning:
             self._is_turning = True
-            asyncio.get_running_loop().call_soon(self._turn)
+            if self._call_soon is None:
+                self._call_soon = asyncio.get_running_loop().call_soon
+            self._call_soon(self._turn)
 
     def _turn_later(self) -> None:
         """Look after those who are late, when nobody comes in between."""
@@ -129,27 +144,26 @@ class Governor:
     def _turn(self) -> None:
         beside, self._beside = self._beside, 0
         self._is_turning = False
-        if not self._line:
+        if not self._waiting:
             self._left = self._line.turn_share
             if beside > 1:  # behind what began; a single one tells nothing about load
                 asyncio.get_running_loop().call_soon(self._learn, self._now_ns(), beside)
             return
         turn = self._line.take_turn(self._now_ns(), beside)
-        self._left = 0 if self._line else self._line.turn_share - len(turn.served)
+        self._left = 0 if self._waiting else self._line.turn_share - len(turn.served)
         if self._line.is_overloaded and self._overloaded_since_ns is None:
             self._begin_overload()
         for connection in turn.refused:
-            connection.refuse()
+            _call(connection, connection.refuse)
         for connection in turn.served:
-            connection.begin()
+            _call(connection, connection.begin)
         if turn.is_full:  # behind what has just begun, so that it shows what that took
             self._turn_soon()
-        elif self._line:
+        elif self._waiting:
             self._turn_later()
 
     def _learn(self, since_ns: int, begun: int) -> None:
-        if not self._line:  # whose turns tell the same
-            self._line.learn(self._now_ns() - since_ns, begun)
+        self._line.learn(self._now_ns() - since_ns, begun)
 
     def _begin_overload(self) -> None:
         self._overloaded_since_ns = self._now_ns()
@@ -173,7 +187,15 @@ class Governor:
 
     def _told(self) -> dict[str, int]:
         refused = self._meters.requests_refused[REFUSED_AS]
-        return {"waiting": len(self._line), "refused_so_far": refused}
+        return {"waiting": len(self._waiting), "refused_so_far": refused}
 
     def _now_ns(self) -> int:
         return self._clock.now().steady_ns
+
+
+def _call(connection: Connection, call: Callable[[], None]) -> None:
+    try:
+        call()
+    except Exception:  # the turn is everybody's: a bug must not end it
+        log.exception("a connection failed in its turn, and is closed")
+        connection.fail()

@@ -11,7 +11,7 @@ from starlette.types import ASGIApp
 from typing_extensions import override
 
 from edge.config import ConfigError
-from edge.shell.acceptor import Acceptor
+from edge.shell.acceptor import BACKLOG, Acceptor
 from edge.shell.doorkeeper import Doorkeeper
 from edge.shell.governed import GovernedProtocol
 from edge.shell.governor import Governor
@@ -19,9 +19,6 @@ from edge.shell.wire import WireProtocol
 
 if TYPE_CHECKING:
     import asyncio
-
-BACKLOG: Final = 2048
-"""Connections the kernel holds for us while we start; uvicorn's own default."""
 
 IDLE_S: Final = 15
 """Keep-alive connections without a request are closed. Source: threats.md row 4."""
@@ -100,7 +97,6 @@ class Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
-                http=WireProtocol,  # httptools, never h11: it takes Content-Length beside chunks
                 ws="none",
                 lifespan="off",
                 log_config=None,
@@ -124,12 +120,13 @@ class Server(uvicorn.Server):
 
     @override
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Accept nothing more, and let running requests end."""
+        """Accept nothing more, tell each connection to leave, and let running requests end."""
         for acceptor in self._acceptors:
-            acceptor.stop()
+            await acceptor.stop()
         await super().shutdown(sockets)
 
     def _make_protocol(self) -> "asyncio.Protocol":
+        """Choose httptools, never h11, which takes Content-Length beside chunks."""
         ours = self.config, self.server_state, self.lifespan.state
         if self._governor is None:
             return WireProtocol(*ours, doorkeeper=self._doorkeeper)

@@ -12,7 +12,8 @@ is connections, each with a request half read, so new ones are what is refused.
 What was freed is not given back to the system by itself: between two things that are still in
 use, glibc keeps it, and a crowd that came once would be seen for ever (400 half requests: 52 MB
 before, 180 with them, 172 after). So at the watermark it is told to give back what it can, before
-anything is refused, and again and again while memory is high.
+anything is refused, and again and again while memory is high. That takes its time, so a thread
+does it.
 
 Descriptors are counted by connections, the only ones that come in numbers. What the house needs
 for itself is set aside: a spool that cannot begin its next segment accepts nothing more, however
@@ -21,6 +22,7 @@ many connections it has.
 Source: proc(5), ``/proc/pid/statm``; getrlimit(2); malloc_trim(3).
 """
 
+import asyncio
 import contextlib
 import ctypes
 import logging
@@ -40,8 +42,8 @@ NORMAL_AGAIN: Final = 0.95
 """Of the watermark: more than what comes and goes with one request after the other."""
 
 LOOKS_PER_TRIM: Final = 8
-"""While memory is high what is free is given back every 2 s. The first time that takes 0.25 ms
-for each MB, the loop standing still; then there is little."""
+"""At the watermark what is free is given back, never sooner than 2 s after the last time, however
+memory swings about it: it takes up to 0.25 ms for each MB."""
 
 DESCRIPTORS_RESERVED: Final = 256
 """For the house: an idle one has 23; under load each lane has a segment, its successor, a cursor, a
@@ -75,7 +77,7 @@ class Resources:
     Args:
         memory_max: The watermark, bytes.
         statm: Where the system tells what we take.
-        give_back: Called while memory is high.
+        give_back: Called while memory is high, at first here and then in a thread.
 
     Attributes:
         memory_bytes: Resident.
@@ -93,27 +95,41 @@ class Resources:
         self.connections_max = 0
         self._statm: Final = statm
         self._give_back: Final = give_back
-        self._looks_at_high = 0
-        self.look()
+        self._looks_since_trim = LOOKS_PER_TRIM
+        self._measure()
+        if self._is_trim_due():
+            self._looks_since_trim = 0
+            self._give_back()
+            self._measure()
+        self._judge()
 
     def is_full(self, connections: int) -> bool:
         """Tell whether there is no room for one more connection than those."""
-        return self.is_memory_high or connections >= self.connections_max
+        return self.is_memory_high or self.has_no_descriptor(connections)
 
-    def look(self) -> None:
+    def has_no_descriptor(self, connections: int) -> bool:
+        """Tell whether descriptors are used up by so many connections."""
+        return connections >= self.connections_max
+
+    async def look(self) -> None:
         """Look once; a change for better or worse is logged."""
-        soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        self.connections_max = max(0, soft - DESCRIPTORS_RESERVED)
+        self._looks_since_trim += 1
         self._measure()
+        if self._is_trim_due():
+            self._looks_since_trim = 0
+            await asyncio.to_thread(self._give_back)
+            self._measure()
+        self._judge()
+
+    def _is_trim_due(self) -> bool:
+        return not self._is_within_bound() and self._looks_since_trim >= LOOKS_PER_TRIM
+
+    def _is_within_bound(self) -> bool:
         bound = self.memory_max * (NORMAL_AGAIN if self.is_memory_high else 1)
-        if self.memory_bytes < bound:
-            self._looks_at_high = 0
-        else:
-            if self._looks_at_high % LOOKS_PER_TRIM == 0:
-                self._give_back()
-                self._measure()
-            self._looks_at_high += 1
-        is_high = self.memory_bytes >= bound
+        return self.memory_bytes < bound
+
+    def _judge(self) -> None:
+        is_high = not self._is_within_bound()
         if is_high != self.is_memory_high:
             self.is_memory_high = is_high
             said = {"bytes": self.memory_bytes, "memory_max": self.memory_max}
@@ -123,5 +139,7 @@ class Resources:
                 log.info("memory below node.memory_max again", extra=said)
 
     def _measure(self) -> None:
+        soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self.connections_max = max(0, soft - DESCRIPTORS_RESERVED)
         with contextlib.suppress(OSError):  # no descriptor left: what was last seen is believed
             self.memory_bytes = int(self._statm.read_bytes().split()[1]) * _PAGE_BYTES

@@ -210,7 +210,7 @@ class Gateway:
 
     async def _follow_resources(self) -> None:
         while True:
-            self.resources.look()
+            await self.resources.look()
             await asyncio.sleep(LOOK_S)
 
     async def _follow_retention(self) -> None:

@@ -40,6 +40,14 @@ def test_a_protocol_problem_has_no_code() -> None:
     )
 
 
+def test_a_problem_of_a_request_that_was_not_read_has_no_instance() -> None:
+    unread = problem(Reason.TOO_MANY_CONNECTIONS)
+    overloaded = protocol_problem(HTTPStatus.SERVICE_UNAVAILABLE, "Send it again.")
+
+    for answer in (unread, overloaded):
+        assert "instance" not in msgspec.to_builtins(answer)
+
+
 def test_the_verdict_document_keeps_empty_members() -> None:
     refused = Refused(
         index=7, id=None, code="schema_violation", pointer="/data", retryable=False

@@ -16,6 +16,7 @@ from edge.core.waiting_line import (
     FUTILE_REFUSED,
     INTERVAL_NS,
     LOOK_NS,
+    PACE_NS_AT_FIRST,
     REFUSED_PER_TURN,
     STANDING_NS_MIN,
     STANDING_TURNS,
@@ -220,6 +221,33 @@ def test_it_is_over_when_the_line_was_short_for_a_while() -> None:
     assert node.line.look(node.now_ns)
     node.run(2 * CALM_NS, times=0.5)
     assert not node.line.look(node.now_ns)
+
+
+def test_the_turn_is_shorter_as_soon_as_it_is_an_overload() -> None:
+    line, now_ns = WaitingLine[int](), 0
+    for each in range(5000):
+        line.join(each, 0)
+
+    while not line.is_overloaded:
+        line.take_turn(now_ns, 0)
+        now_ns += CALM_TURN_NS
+
+    assert line.turn_share == TURN_NS // PACE_NS_AT_FIRST
+
+
+def test_behind_an_overload_a_line_has_to_stand_anew() -> None:
+    node = overloaded()
+    node.run(NS_PER_S)
+    node.now_ns += CALM_NS
+    assert not node.line.look(node.now_ns)
+    assert node.line.turn_share == CALM_TURN_NS // SERVICE_NS
+
+    node.come(3 * STANDING_NS // SERVICE_NS)
+    node.run(INTERVAL_NS // 2, times=1)
+    assert not node.line.is_overloaded
+    node.run(INTERVAL_NS, times=1)
+    assert node.line.turn_share == TURN_NS // SERVICE_NS
+    assert node.line.is_overloaded
 
 
 def test_it_is_over_when_nobody_comes_any_more() -> None:

@@ -86,6 +86,7 @@ def fill(worker: Path, size_bytes: int, seed: int, tell: Tell) -> dict[Lane, int
     for lane in _turns():
         records = [crowd.record(LOADS[lane]) for _ in range(_COMMIT_RECORDS)]
         writers[lane].write(records, records[-1].accepted_ms)
+        writers[lane].index()
         added[lane] += len(records)
         written = sum(added.values())
         if written * 10 // total > told:

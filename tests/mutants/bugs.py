@@ -216,8 +216,8 @@ BUGS: Final = (
         (
             Plant(
                 _RECOVERY,
-                "ends = sizes | {header.predecessor: header.predecessor_end for header in headers}",
-                "ends = dict(sizes)",
+                "    ends = sizes | told\n",
+                "    ends = dict(sizes)\n",
             ),
         ),
         (f"{_RECOVERY_TESTS}::test_a_successor_tells_how_far_a_segment_is_valid",),

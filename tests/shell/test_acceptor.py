@@ -2,12 +2,14 @@
 
 import asyncio
 import errno
+import gc
 import socket
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 import pytest
+import uvloop
 from typing_extensions import override
 
 from edge.shell.acceptor import PER_TURN, Acceptor
@@ -54,12 +56,15 @@ class Place:
 
     connections_max: int = 100
     errors: list[int] = field(default_factory=list[int])
+    afterwards_s: float = 0
 
     def __post_init__(self) -> None:
         self.sock = Failing()
         self.sock.errors, self.sock.asked = self.errors, 0
         self.sock.bind(("127.0.0.1", 0))
         self.sock.listen(64)
+        self.address: tuple[str, int] = self.sock.getsockname()
+        self.asked_before_the_end = 0
         self.refused = Counter[str]()
         self.doorkeeper = Doorkeeper(lambda n: n >= self.connections_max, self.refused)
 
@@ -72,7 +77,9 @@ class Place:
             try:
                 await story()
             finally:
-                acceptor.stop()
+                self.asked_before_the_end = self.sock.asked
+                await acceptor.stop()
+                await asyncio.sleep(self.afterwards_s)
 
         with self.sock:
             asyncio.run(told())
@@ -134,7 +141,9 @@ def test_a_system_that_cannot_is_asked_again_later_and_not_before(
         writer.close()
 
     place.run(story)
-    assert place.sock.asked <= 2 + 2  # the two that failed, it, and one that found nobody
+    assert (
+        place.asked_before_the_end <= 2 + 2
+    )  # the two that failed, it, and one that found nobody
     assert [record.getMessage() for record in caplog.records] == [
         "no connection can be accepted"
     ] * 2
@@ -168,8 +177,11 @@ def test_a_crowd_comes_in_over_several_turns() -> None:
     place.run(story)
 
 
-def test_after_the_end_nobody_is_accepted_and_a_pause_is_over() -> None:
-    place = Place(errors=[errno.EMFILE])
+def test_after_the_end_nobody_is_accepted_and_a_pause_is_over(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("edge.shell.acceptor.PAUSE_S", 0.05)
+    place = Place(errors=[errno.EMFILE, errno.EMFILE], afterwards_s=0.1)
 
     async def story() -> None:
         _, writer = await asyncio.open_connection(*place.sock.getsockname())
@@ -177,7 +189,57 @@ def test_after_the_end_nobody_is_accepted_and_a_pause_is_over() -> None:
         writer.close()
 
     place.run(story)
-    assert place.sock.asked == 1
+    assert place.asked_before_the_end == 1
+    assert place.sock.asked == 2  # the last time the system could not either
+    assert [record.getMessage() for record in caplog.records] == [
+        "no connection can be accepted"
+    ] * 2
+
+
+def test_who_waits_in_the_kernel_at_the_end_is_handed_over_before_it() -> None:
+    place = Place()
+
+    async def told() -> int:
+        acceptor = Acceptor(place.sock, place.doorkeeper, lambda: Echo(place.doorkeeper))
+        acceptor.start()
+        crowd = [socket.create_connection(place.address) for _ in range(2 * PER_TURN)]
+        for each in crowd:
+            each.send(b"hello")
+        await acceptor.stop()
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(place.address)
+        let_in = place.doorkeeper.connections
+        for each in crowd:
+            assert await asyncio.to_thread(each.recv, 5) == b"hello"
+            each.close()
+        return let_in
+
+    assert asyncio.run(told()) == 2 * PER_TURN
+
+
+@pytest.mark.parametrize("loop_factory", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_a_bug_in_making_a_protocol_is_told_and_the_connection_counted_out(
+    loop_factory: Callable[[], asyncio.AbstractEventLoop], caplog: pytest.LogCaptureFixture
+) -> None:
+    place = Place()
+
+    def bug() -> asyncio.Protocol:
+        raise ZeroDivisionError
+
+    async def told() -> bytes:
+        acceptor = Acceptor(place.sock, place.doorkeeper, bug)
+        acceptor.start()
+        reader, writer = await asyncio.open_connection(*place.address)
+        heard = await reader.read()
+        writer.close()
+        await acceptor.stop()
+        return heard
+
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        assert runner.run(told()) == b""
+        gc.collect()
+    assert place.doorkeeper.connections == 0
+    assert [record.exc_info is not None for record in caplog.records] == [True]
 
 
 def test_a_connection_that_cannot_be_handed_over_is_counted_out(

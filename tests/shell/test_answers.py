@@ -48,11 +48,19 @@ def test_an_overloaded_node_says_when_to_come_again_and_nothing_of_the_request(
     assert b"retry-after: 1" in headers
     assert b"content-length: %d" % len(body) in headers
     assert (b"connection: close" in headers) == is_last
-    problem = msgspec.json.decode(body)
-    assert problem.pop("instance").startswith("urn:uuid:")
-    assert problem == {
+    assert msgspec.json.decode(body) == {
         "type": "about:blank",
         "title": "Service Unavailable",
         "status": 503,
         "detail": "The node is overloaded; send this again after Retry-After.",
     }
+
+
+def test_the_answer_of_an_overloaded_node_is_made_once_for_each_date() -> None:
+    today, tomorrow = [(b"date", b"today")], [(b"date", b"tomorrow")]
+
+    first = overloaded(today, is_last=False)
+
+    assert overloaded(list(today), is_last=False) is first
+    assert overloaded(today, is_last=True) != first
+    assert b"\r\ndate: tomorrow\r\n" in overloaded(tomorrow, is_last=False)[0]

@@ -59,3 +59,4 @@ def test_the_farewell_is_a_whole_answer_and_the_last() -> None:
     problem = msgspec.json.decode(heard.body)
     assert (problem["code"], problem["status"]) == ("too_many_connections", 503)
     assert problem["type"] == "urn:edge:problem:too_many_connections"
+    assert "instance" not in problem

@@ -345,6 +345,19 @@ def test_a_draining_lane_does_not_rest() -> None:
     assert world.pauses_s == []
 
 
+def test_a_lane_told_to_drain_within_a_batch_does_not_rest_any_more() -> None:
+    world = World(run_of(2 * BATCH_RECORDS_MAX))
+    world.rest_s = lambda _: 1.0
+    world.forwarder.step()  # from now on a batch goes in portions
+    world.pauses_s.clear()
+    world.on_pause = world.forwarder.begin_drain
+
+    world.forwarder.step()
+
+    assert world.lane.cursor.offset == len(world.frames)
+    assert world.pauses_s == [1.0]
+
+
 def test_a_wall_clock_set_back_delays_by_no_more_than_company() -> None:
     world = World([stored(1, accepted_ms=NOW_MS + 3_600_000)])
 

@@ -14,6 +14,7 @@ from edge.core.instant import NS_PER_S
 from edge.core.waiting_line import CALM_TURN_NS, PACE_NS_AT_FIRST, WAIT_NS_MAX
 from edge.shell.governed import AHEAD_MAX, SLICE_BYTES, GovernedProtocol
 from edge.shell.governor import HELD_BYTES_MAX, REFUSED_AS, Governor
+from edge.shell.head import BODY_BYTES_MAX
 from edge.shell.meters import Meters
 from tests.fakes import FakeClock
 from tests.shell.test_wire import LAST, OLD, Wire, body, start
@@ -22,6 +23,9 @@ POST: Final = b"POST /%b HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b"
 EXPECTING: Final = (
     b"POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n"
 )
+
+CHUNKED: Final = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+LONG: Final = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % (BODY_BYTES_MAX + 1)
 
 
 def post(name: str, content: bytes = b"{}") -> bytes:
@@ -74,14 +78,26 @@ class Port:
         connection.connection_made(wire)
         return wire, connection
 
-    def busy(self) -> None:
-        """Use up what this turn may begin."""
-        for _ in range(CALM_TURN_NS // PACE_NS_AT_FIRST):
+    def busy(self, *, but: int = 0) -> None:
+        """Use up what this turn may begin, or leave some."""
+        for _ in range(CALM_TURN_NS // PACE_NS_AT_FIRST - but):
             self.governor.begin_beside()
 
     def too_late(self) -> None:
         """Let so much time pass that everybody who waits now is refused."""
         self.clock.advance(WAIT_NS_MAX / NS_PER_S)
+
+    def idle(self, timeout_s: float) -> None:
+        """Have connections wait no longer than that for a request."""
+        self._config.timeout_keep_alive = timeout_s  # type: ignore[assignment]  # seconds, of any fineness
+
+    async def until(self, is_so: Callable[[], bool]) -> None:
+        """Return when it is so; fail if it never is."""
+        for _ in range(2_000):
+            if is_so():
+                return
+            await asyncio.sleep(0.001)
+        pytest.fail("it never is so")
 
     async def rest(self) -> None:
         """Let everything happen that can."""
@@ -158,7 +174,7 @@ def test_who_waits_too_long_is_refused_with_a_problem_and_stays_connected() -> N
         assert b"\r\ncontent-length: %d" % len(problem) in head
         told = json.loads(problem)
         assert (told["type"], told["status"]) == ("about:blank", 503)
-        assert told["instance"].startswith("urn:uuid:")
+        assert "instance" not in told
         assert port.begun == []
         assert port.refused == 1
 
@@ -176,6 +192,8 @@ def test_who_waits_too_long_is_refused_with_a_problem_and_stays_connected() -> N
         pytest.param(LAST, id="Connection: close"),
         pytest.param(OLD, id="HTTP/1.0"),
         pytest.param(EXPECTING, id="waits for 100 Continue"),
+        pytest.param(CHUNKED, id="body of unknown length"),
+        pytest.param(LONG, id="body longer than any that is accepted"),
     ],
 )
 def test_a_refusal_ends_the_connection_where_nothing_can_follow(request_: bytes) -> None:
@@ -188,6 +206,125 @@ def test_a_refusal_ends_the_connection_where_nothing_can_follow(request_: bytes)
         assert statuses(wire) == [503]
         assert b"\r\nconnection: close\r\n" in wire.writes[0]
         assert wire.is_closed
+
+    play(story)
+
+
+def test_a_refusal_behind_a_request_ends_the_connection_where_nothing_can_follow() -> None:
+    async def story(port: Port) -> None:
+        wire, connection = port.connect()
+        port.followed_late = "/a"
+        connection.data_received(post("a") + EXPECTING)
+        await port.rest()
+        assert statuses(wire) == [200, 503]
+        assert b"\r\nconnection: close\r\n" in wire.writes[-1]
+        assert wire.is_closed
+
+    play(story)
+
+
+def test_the_rest_of_a_refused_body_is_not_waited_for_longer_than_a_request() -> None:
+    async def story(port: Port) -> None:
+        port.idle(0.01)
+        wire, connection = port.connect()
+        port.busy()
+        connection.data_received(post("a", b"0123456789")[:-5])
+        port.too_late()
+        await port.rest()
+        connection.data_received(b"5")  # does not make it begin anew
+        await port.until(lambda: wire.is_closed)
+        assert statuses(wire) == [503]
+
+    play(story)
+
+
+def test_the_rest_of_a_body_refused_behind_a_request_is_not_waited_for_longer() -> None:
+    async def story(port: Port) -> None:
+        port.idle(0.01)
+        wire, connection = port.connect()
+        port.followed_late = "/a"
+        connection.data_received(post("a") + post("b", b"0123456789")[:-5])
+        await port.rest()
+        connection.data_received(b"5")
+        await port.until(lambda: wire.is_closed)
+        assert statuses(wire) == [200, 503]
+
+    play(story)
+
+
+def test_a_connection_whose_refused_body_came_in_time_stays() -> None:
+    async def story(port: Port) -> None:
+        port.idle(0.01)
+        wire, connection = port.connect()
+        request = post("a", b"0123456789")
+        port.busy()
+        connection.data_received(request[:-5])
+        port.too_late()
+        await port.rest()
+        connection.data_received(request[-5:-2])
+        connection.data_received(request[-2:])
+        port.release.clear()
+        connection.data_received(post("b"))
+        await asyncio.sleep(0.05)
+        assert not wire.is_closed
+        port.release.set()
+        await port.rest()
+        assert said(wire) == [b"/b:{}"]
+
+        port.busy()
+        connection.data_received(request[:-5])
+        port.too_late()
+        await port.rest()
+        connection.data_received(b"5")
+        await port.until(lambda: wire.is_closed)
+        assert statuses(wire) == [503, 200, 503]
+
+    play(story)
+
+
+def test_who_hangs_up_within_a_refused_body_is_not_waited_for() -> None:
+    async def story(port: Port) -> None:
+        port.idle(0.01)
+        wire, connection = port.connect()
+        port.busy()
+        connection.data_received(post("a", b"0123456789")[:-5])
+        port.too_late()
+        await port.rest()
+        connection.connection_lost(ConnectionResetError())
+        await asyncio.sleep(0.05)
+        assert not wire.is_closed  # by us
+
+    play(story)
+
+
+def test_behind_a_refused_request_the_next_begins_before_its_body_is_there() -> None:
+    async def story(port: Port) -> None:
+        wire, connection = port.connect()
+        port.followed_late = "/a"
+        last = post("c", b"0123456789")
+        connection.data_received(post("a") + post("b") + last[:-5])
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert port.begun == ["/a", "/c"]
+        connection.data_received(last[-5:])
+        await port.rest()
+        assert statuses(wire) == [200, 503, 200]
+
+    play(story)
+
+
+def test_the_body_of_a_request_refused_behind_another_is_passed_over_as_it_comes() -> None:
+    async def story(port: Port) -> None:
+        wire, connection = port.connect()
+        port.followed_late = "/a"
+        refused = post("b", b"0123456789")
+        connection.data_received(post("a") + refused[:-5])
+        await port.rest()
+        connection.data_received(refused[-5:])
+        connection.data_received(post("c"))
+        await port.rest()
+        assert statuses(wire) == [200, 503, 200]
+        assert port.begun == ["/a", "/c"]
 
     play(story)
 
@@ -256,7 +393,42 @@ def test_the_rest_of_what_has_begun_needs_no_turn() -> None:
     play(story)
 
 
-def test_a_parked_connection_reads_no_second_time() -> None:
+def test_the_rest_of_what_has_begun_takes_its_share_of_the_turn() -> None:
+    async def story(port: Port) -> None:
+        _, connection = port.connect()
+        request = post("a", b"0123456789")
+        connection.data_received(request[:-5])
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        port.busy(but=1)
+        connection.data_received(request[-5:])
+        _, other = port.connect()
+        other.data_received(post("b"))
+        assert port.governor.waiting == 1
+
+    play(story)
+
+
+def test_a_bug_in_one_connection_ends_it_and_no_other(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def story(port: Port) -> None:
+        ended, broken = port.connect()
+        wire, connection = port.connect()
+        monkeypatch.setattr(broken, "begin", lambda: 1 // 0)
+        port.busy()
+        broken.data_received(post("a"))
+        connection.data_received(post("b"))
+        await port.rest()
+        assert ended.is_closed
+        assert said(wire) == [b"/b:{}"]
+        broken.connection_lost(None)  # as the transport does, once it is closed
+
+    play(story)
+    assert "in its turn" in caplog.text
+
+
+def test_the_second_read_of_a_parked_connection_is_its_last() -> None:
     async def story(port: Port) -> None:
         wire, connection = port.connect()
         request = post("a", b"0123456789")
@@ -304,6 +476,43 @@ def test_what_is_sent_ahead_is_refused_in_order_when_its_turn_does_not_come() ->
         assert statuses(wire) == [200, 503, 200]
         assert port.begun == ["/a", "/c"]
         assert said(wire) == [b"/a:{}", b"/c:{}"]
+
+    play(story)
+
+
+def test_who_was_refused_behind_a_request_has_its_next_ones_begun_in_turn() -> None:
+    async def story(port: Port) -> None:
+        wire, connection = port.connect()
+        for _ in range(AHEAD_MAX + 1):
+            port.followed_late = "/a"
+            connection.data_received(post("a") + post("b"))
+            await port.rest()
+        assert not wire.is_closed
+        assert statuses(wire) == [200, 503] * (AHEAD_MAX + 1)
+
+        port.busy()
+        connection.data_received(post("c", bytes(2 * SLICE_BYTES)))
+        port.too_late()
+        await port.rest()
+        assert statuses(wire)[-1] == 503
+        connection.data_received(post("d", bytes(2 * SLICE_BYTES)))
+        await port.rest()
+        assert statuses(wire)[-2:] == [503, 200]
+        assert port.begun[-1] == "/d"
+
+    play(story)
+
+
+def test_a_connection_may_be_refused_often_if_one_at_a_time() -> None:
+    async def story(port: Port) -> None:
+        wire, connection = port.connect()
+        for _ in range(2 * AHEAD_MAX):
+            port.busy()
+            connection.data_received(post("a"))
+            port.too_late()
+            await port.rest()
+        assert statuses(wire) == [503] * 2 * AHEAD_MAX
+        assert not wire.is_closed
 
     play(story)
 
@@ -431,6 +640,41 @@ def test_with_no_room_to_hold_it_a_request_is_refused_at_once() -> None:
         port.governor.release(HELD_BYTES_MAX)
         await port.rest()
         assert port.begun == []
+
+    play(story)
+
+
+def test_with_no_room_all_of_one_read_are_refused_however_many() -> None:
+    async def story(port: Port) -> None:
+        wire, connection = port.connect()
+        port.governor.hold(HELD_BYTES_MAX)
+        port.busy()
+        connection.data_received(b"".join(post(f"{each}", bytes(10_000)) for each in range(20)))
+        assert statuses(wire) == [503] * 20
+        port.governor.release(HELD_BYTES_MAX)
+        await port.rest()
+        assert not wire.is_closed
+        connection.data_received(post("next"))
+        await port.rest()
+        assert port.begun == ["/next"]
+
+    play(story)
+
+
+def test_with_room_for_the_last_of_one_read_it_lines_up_once() -> None:
+    async def story(port: Port) -> None:
+        wire, connection = port.connect()
+        room = 3 * SLICE_BYTES
+        request = post("a", bytes(room - len(post("a", bytes(10_000))) + 10_000))
+        assert len(request) == room
+        port.governor.hold(HELD_BYTES_MAX - room)
+        port.busy()
+        connection.data_received(request * 5)
+        assert statuses(wire) == [503] * 4
+        assert port.governor.waiting == 1
+        await port.rest()
+        port.governor.release(HELD_BYTES_MAX - room)
+        assert statuses(wire) == [503] * 4 + [200]
 
     play(story)
 

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 import pytest
+from typing_extensions import override
 
 from edge.core.instant import NS_PER_MS, NS_PER_S
 from edge.core.waiting_line import (
@@ -13,6 +14,7 @@ from edge.core.waiting_line import (
     CALM_TURN_NS,
     INTERVAL_NS,
     PACE_NS_AT_FIRST,
+    REFUSED_PER_TURN,
     WAIT_NS_MAX,
 )
 from edge.shell import governor as governor_module
@@ -40,6 +42,26 @@ class Caller:
         """No turn."""
         self.calls.append("refuse")
         self._governor.count_refused()
+
+    def fail(self) -> None:
+        """Its call failed."""
+        self.calls.append("fail")
+
+
+class Broken(Caller):
+    """A connection with a bug."""
+
+    @override
+    def begin(self) -> None:
+        """Fail at its turn."""
+        super().begin()
+        raise ZeroDivisionError
+
+    @override
+    def refuse(self) -> None:
+        """Fail at its refusal."""
+        super().refuse()
+        raise RecursionError
 
 
 def play(story: Callable[[Governor, FakeClock], Awaitable[None]]) -> Meters:
@@ -102,6 +124,52 @@ def test_what_begins_beside_the_line_takes_its_share_and_its_turn() -> None:
         assert line_up(governor, SHARE) == []
 
     play(story)
+
+
+def test_who_comes_while_others_wait_joins_them_even_in_the_next_turn() -> None:
+    async def story(governor: Governor, _: FakeClock) -> None:
+        line_up(governor, SHARE + 12)
+        await turns(1)
+        assert governor.waiting == 11
+        [newcomer] = line_up(governor, 1)
+        await turns()
+        assert newcomer.calls == ["begin"]
+
+    play(story)
+
+
+def test_who_was_served_from_the_line_takes_the_share_of_those_who_come_then() -> None:
+    async def story(governor: Governor, clock: FakeClock) -> None:
+        line_up(governor, SHARE + 12)
+        await turns(1)
+        assert governor.waiting == 11
+        clock.advance(PACE_NS_AT_FIRST / NS_PER_S)  # for the one that was served: as expected
+        await turns(1)
+        assert governor.waiting == 0
+        assert len(line_up(governor, SHARE)) == 11
+        await turns()
+
+    play(story)
+
+
+@pytest.mark.parametrize("called", ["begin", "refuse"])
+def test_a_bug_in_one_connection_ends_it_and_keeps_nobody_from_a_turn(
+    called: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def story(governor: Governor, clock: FakeClock) -> None:
+        line_up(governor, SHARE)
+        broken = Broken(governor)
+        assert not governor.line_up(broken)
+        callers = line_up(governor, 2 * REFUSED_PER_TURN)
+        if called == "refuse":
+            clock.advance(WAIT_NS_MAX / NS_PER_S)
+        await until(lambda: not governor.waiting)
+        assert broken.calls == [called, "fail"]
+        assert {len(caller.calls) for caller in callers} == {1}
+
+    play(story)
+    [record] = caplog.records
+    assert record.exc_info
 
 
 def test_who_leaves_is_not_called() -> None:

@@ -5,6 +5,7 @@ import socket
 from collections import Counter
 
 import pytest
+import uvloop
 from starlette.types import Receive, Scope, Send
 
 from edge.config import ConfigError
@@ -99,4 +100,29 @@ def test_the_server_serves_as_many_as_are_let_in_until_it_leaves() -> None:
     answers = asyncio.run(story())
 
     assert answers == [b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 503 Service Unavailable\r\n"]
+    assert doorkeeper.connections == 0
+
+
+def test_who_comes_as_the_server_leaves_is_answered_or_told_to_go() -> None:
+    """They wait in the kernel until the end: neither has a protocol then."""
+    doorkeeper = Doorkeeper(lambda _: False, Counter())
+
+    async def story() -> list[bytes]:
+        server = Server(hello, doorkeeper, grace_s=3600)
+        sock = listen("http", "127.0.0.1", 0)
+        place = sock.getsockname()
+        server.config.load()  # these two as uvicorn's serve does
+        server.lifespan = server.config.lifespan_class(server.config)
+        await server.startup([sock])
+        idle, asking = (socket.create_connection(place) for _ in range(2))
+        asking.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        await server.shutdown([sock])
+        with idle, asking:
+            return [await asyncio.to_thread(each.recv, 15) for each in (idle, asking)]
+
+    def serve() -> list[bytes]:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(story())
+
+    assert serve() == [b"", b"HTTP/1.1 200 OK"]
     assert doorkeeper.connections == 0

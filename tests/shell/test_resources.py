@@ -1,7 +1,9 @@
 """What is short is noticed at the watermark, and forgotten only well below it."""
 
+import asyncio
 import os
 import resource
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -46,7 +48,7 @@ def test_memory_is_high_at_the_watermark_and_normal_again_below_95_percent(
     seen: list[bool] = []
     for pages in (99, 100, 99, 95, 94, 99, 100):
         holding(statm, pages)
-        resources.look()
+        asyncio.run(resources.look())
         assert resources.memory_bytes == pages * PAGE
         seen.append(resources.is_memory_high)
 
@@ -70,12 +72,43 @@ def test_while_memory_is_high_it_is_given_back_now_and_then(statm: Path) -> None
     resources = Resources(100 * PAGE, statm, give_back=lambda: given.append(looks))
     while looks < 2 * LOOKS_PER_TRIM:
         looks += 1
-        resources.look()
+        asyncio.run(resources.look())
 
     assert given == [0, LOOKS_PER_TRIM, 2 * LOOKS_PER_TRIM]
     holding(statm, 10)
-    resources.look()
+    asyncio.run(resources.look())
     assert len(given) == 3
+
+
+def test_memory_that_swings_about_the_watermark_is_not_given_back_each_time(
+    statm: Path,
+) -> None:
+    holding(statm, 100)
+    given: list[int] = []
+    resources = Resources(100 * PAGE, statm, give_back=lambda: given.append(1))
+
+    for pages in (10, 100, 10, 100):
+        holding(statm, pages)
+        asyncio.run(resources.look())
+        assert resources.is_memory_high == (pages == 100)
+
+    assert len(given) == 1
+
+
+def test_giving_back_holds_up_nobody(statm: Path) -> None:
+    """It waits here for what only the loop does meanwhile."""
+    holding(statm, 1)
+    has_turned = threading.Event()
+    seen: list[bool] = []
+    resources = Resources(100 * PAGE, statm, lambda: seen.append(has_turned.wait(5)))
+    holding(statm, 100)
+
+    async def story() -> None:
+        asyncio.get_running_loop().call_soon(has_turned.set)
+        await resources.look()
+
+    asyncio.run(story())
+    assert seen == [True]
 
 
 def test_what_this_process_holds_is_what_the_system_tells() -> None:
@@ -91,7 +124,7 @@ def test_without_a_descriptor_to_look_with_the_last_figure_is_believed(statm: Pa
     resources = Resources(100 * PAGE, statm)
 
     statm.unlink()
-    resources.look()
+    asyncio.run(resources.look())
 
     assert resources.is_memory_high
 
@@ -103,7 +136,7 @@ def test_connections_are_what_descriptors_the_house_leaves_them(statm: Path) -> 
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
 
     resource.setrlimit(resource.RLIMIT_NOFILE, (DESCRIPTORS_RESERVED + 300, most))
-    resources.look()
+    asyncio.run(resources.look())
 
     assert not resources.is_full(299)
     assert resources.is_full(300)
@@ -118,7 +151,7 @@ def test_fewer_descriptors_than_the_house_needs_leave_none_to_connections(
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
 
     resource.setrlimit(resource.RLIMIT_NOFILE, (DESCRIPTORS_RESERVED - 1, most))
-    resources.look()
+    asyncio.run(resources.look())
 
     assert resources.is_full(0)
 
@@ -147,6 +180,6 @@ def test_freed_memory_goes_back_to_the_system() -> None:
     del blocks[::2]
 
     trim()
-    resources.look()
+    asyncio.run(resources.look())
 
     assert resources.memory_bytes < full_bytes - 25_000_000

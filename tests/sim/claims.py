@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tests.sim.issue import Issue
 
 _ID: Final = "00000000-0000-7000-8000-%012d"
+_TRACE: Final = "00-%032x-00f067aa0ba902b7-01"
 BRAND: Final = "aurora"
 
 
@@ -122,6 +123,12 @@ class Claim:
     def name(self) -> tuple[bytes, bytes]:
         """What tells it from all others, as :func:`names` finds it."""
         return self.event.wire.id.encode(), b"%d" % self.note.body
+
+    def trace(self, number: int) -> None:
+        """Send it under another ``traceparent``: no two envelopes are the same."""
+        wire = msgspec.structs.replace(self.event.wire, traceparent=_TRACE % number)
+        spec, time_ms = self.event.spec, self.event.time_ms
+        self.event = Event(spec, wire, time_ms, _ENCODE(wire))
 
     def names(self) -> list[tuple[object, ...]]:
         """By which names recall knows it: id, then business keys."""

@@ -2,7 +2,6 @@
 
 import enum
 from dataclasses import dataclass, field
-from typing import Final
 
 from edge.core.lane import Lane
 from tests.sim.claims import Claim
@@ -21,9 +20,6 @@ class State(enum.Enum):
     """The process that took it died before it said how it went, and it is still on disk."""
     GONE = "gone"
     """It must not be seen again."""
-
-
-ALIVE: Final = frozenset({State.PENDING, State.HELD, State.MAYBE})
 
 
 @dataclass(eq=False, slots=True)

@@ -22,7 +22,7 @@ from edge.shell.spool.lane_spool import Quarantined, Stored
 from origin_client.origin import Outgoing
 from tests.sim.claims import Claim, names
 from tests.sim.disk import SimDisk, Violation
-from tests.sim.issue import ALIVE, Issue, Number, State
+from tests.sim.issue import Issue, Number, State
 from tests.sim.memory import Expected, Memory
 
 RECORD_BYTES_MAX: Final = 1400
@@ -60,7 +60,7 @@ class Ledger:
         self._homes = {lane: root / lane for lane in Lane}
         self._claims: dict[tuple[bytes, bytes], Claim] = {}
         self._twins: defaultdict[Hashable, list[Claim]] = defaultdict(list)
-        self._issues: defaultdict[tuple[Lane, bytes], list[Issue]] = defaultdict(list)
+        self._issues: dict[tuple[Lane, bytes], Issue] = {}
         self._commits: dict[Commit, list[Issue]] = {}
         self._ranks = 0
         self._numbers: dict[tuple[Lane, Number], Issue] = {}
@@ -186,7 +186,7 @@ class Ledger:
             lane: b"".join(node.cached for node in self._disk.sealed(self._homes[lane]))
             for lane in Lane
         }
-        for issue in self._every_issue():
+        for issue in self._issues.values():
             if issue.state is State.FAILED and issue.envelope in void[issue.lane]:
                 issue.state = State.GONE
 
@@ -217,10 +217,10 @@ class Ledger:
         self.late = dict.fromkeys(Lane, 0)
         self._commits.clear()
         on_disk = {lane: self._seen(lane) for lane in waiting}
-        survived = {lane for lane in waiting if self._has_lone_index(lane)}
-        for issue in self._every_issue():
+        survived = {lane for lane in waiting if self._has_remainder(lane)}
+        for issue in self._issues.values():
             is_waiting = issue.envelope in waiting[issue.lane]
-            is_seen = issue.claim.name in on_disk[issue.lane]
+            is_seen = issue.envelope in on_disk[issue.lane]
             if issue.state in (State.PENDING, State.FAILED):
                 is_kept = is_waiting or issue.numbers
                 issue.state = State.MAYBE if is_kept else State.GONE
@@ -228,29 +228,28 @@ class Ledger:
             if issue.state is State.GONE:
                 continue
             is_known = is_seen or is_waiting
-            is_doubtful = issue.is_damaged or (not is_known and issue.lane in survived)
+            is_doubtful = issue.is_damaged or (not is_waiting and issue.lane in survived)
             if is_known or is_doubtful:
                 memory.admitted(issue.claim, issue.accepted_ms, None)
             if is_doubtful:
                 memory.doubt(issue.claim)
 
-    def _every_issue(self) -> list[Issue]:
-        """In the order of acceptance."""
-        issues = (issue for claim in self._claims.values() for issue in claim.issues)
-        return sorted(issues, key=lambda each: each.rank)
-
-    def _seen(self, lane: Lane) -> set[tuple[bytes, bytes]]:
+    def _seen(self, lane: Lane) -> bytes:
         segments = self._disk.nodes(self._homes[lane], ".seg").values()
-        return set(names(b"\0".join(node.cached for node in segments)))
+        return b"\0".join(node.cached for node in segments)
 
-    def _has_lone_index(self, lane: Lane) -> bool:
-        """Whether a key index outlives its segment, which was removed in this start.
+    def _has_remainder(self, lane: Lane) -> bool:
+        """Whether a segment, or its key index, outlives what was to be removed after it.
 
-        Its keys may then be known for one life more.
+        What stands in it may then be known for one life more, or not.
         """
         indexes = self._disk.nodes(self._homes[lane], ".idx")
         segments = self._disk.nodes(self._homes[lane], ".seg")
-        return any(name.replace(".idx", ".seg") not in segments for name in indexes)
+        lone = any(name.replace(".idx", ".seg") not in segments for name in indexes)
+        return lone or any(
+            _predecessor(after.cached) not in (0, int(name[:10]))
+            for name, after in zip(segments, list(segments.values())[1:], strict=False)
+        )
 
     def finish(self) -> None:
         """Check that everything has arrived, and nothing is missing in between."""
@@ -295,11 +294,7 @@ class Ledger:
             demand(standing == expected.value, f"{standing}, but {expected.name} was expected")
         self._ranks += 1
         issue = Issue(claim, record.envelope, record.accepted_ms, self._ranks)
-        # The edge's clock may stand still, and what is made of a claim twice be the same.
-        twins = self._issues[claim.lane, record.envelope]
-        for twin in twins:
-            twin.state = State.GONE if twin.state is State.FAILED else twin.state
-        twins.append(issue)
+        self._issues[claim.lane, record.envelope] = issue
         claim.issues.append(issue)
         self._commits.setdefault(commit, []).append(issue)
         self.memory.admitted(claim, record.accepted_ms, commit)
@@ -322,14 +317,10 @@ class Ledger:
         found = _NUMBERED.match(value)
         demand(found, "no number stands in front")
         assert found is not None
-        number = found[1], int(found[2])
-        issues = self._issues.get((lane, b"{" + value[found.end() :]), [])
-        demand(issues, "it was never issued")
-        known = self._numbers.get((lane, number))
-        if known in issues:
-            return known, number
-        new = (each for each in issues if not each.numbers and each.state in ALIVE)
-        return next(new, issues[-1]), number
+        issue = self._issues.get((lane, b"{" + value[found.end() :]))
+        if issue is None:
+            raise Violation("it was never issued")
+        return issue, (found[1], int(found[2]))
 
     def _arrived(self, issue: Issue, number: Number) -> None:
         """Note the first arrival under a number: at the origin, or among the dead."""
@@ -375,6 +366,11 @@ def _position(cursor: bytes) -> tuple[int, int]:
         if len(slot) == _SLOT.size and crc32(slot[:-4]) == _SLOT.unpack(slot)[-1]:
             found.append(_SLOT.unpack(slot)[3:5])
     return max(found)
+
+
+def _predecessor(segment: bytearray) -> int:
+    """Read which segment's end a segment's header tells: edge.core.frame's Segment."""
+    return int.from_bytes(segment[44:52], "little")
 
 
 def _ends_alike(envelope: bytes, claim: Claim) -> bool:

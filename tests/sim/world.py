@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from edge.config import ConfigError, SpoolSettings
-from edge.core.frame import HEADER_BYTES, MARK
+from edge.core.frame import FRAME_BYTES_MIN, HEADER_BYTES, MARK
 from edge.core.lane import Lane
 from edge.core.reject import Reject
 from edge.shell.spool.commit import Commit, Synced
@@ -95,6 +95,7 @@ class World:
         self._temper: Final = temper
         self._tell = tell
         self._pauses = 0
+        self._sends = 0
         self.is_lively = True
         self._busy: list[Hashable] = []
         self._waits: list[tuple[Claim, asyncio.Future[Synced]]] = []
@@ -144,6 +145,8 @@ class World:
     def send(self, claim: Claim) -> None:
         """Have a client send something."""
         self.clock.advance(0.001)
+        self._sends += 1
+        claim.trace(self._sends)
         expected, commit = self.ledger.expected(claim, self.clock.now())
         verdict = self.gateway.admit(claim)
         if self._tell:
@@ -381,6 +384,8 @@ def _frames(content: bytearray) -> list[tuple[int, int]]:
     at = HEADER_BYTES
     while content.startswith(MARK, at):
         end = at + int.from_bytes(content[at + 8 : at + 12], "little")
+        if not at + FRAME_BYTES_MIN <= end <= len(content):  # torn, or damaged before
+            break
         found.append((at, end))
         at = end
     return found

@@ -30,6 +30,8 @@ GENEROUS: Final = {"quota": 1_000_000, "window_s": 60, "burst": 100_000}
 ROOMY: Final = {"limits.player": GENEROUS, "limits.address": GENEROUS}
 # Longer than a pause in accepting, so that one try is among it.
 WHILE_S: Final = 1.2 * PAUSE_S
+# Of the spool, unless somebody says otherwise.
+SEGMENT_BYTES: Final = 8 << 20
 TIME: Final = b"GET /v1/time HTTP/1.1\r\nhost: localhost\r\n\r\n"
 
 
@@ -101,6 +103,9 @@ def test_when_descriptors_are_used_up_newcomers_are_told_and_all_others_served(
     ada, first = here.visit(), lines.enter_context(here.line())
     spin = TABLE.spin(ada, 1)
     assert tell(here, first, spin) == 1
+    before = [event for n in range(35) for event in ada_kept(here, first, n)]
+    assert len(before) == 35 * 28
+    assert size(before) < SEGMENT_BYTES
 
     give_descriptors(here, DESCRIPTORS_RESERVED + 20)
     crowd = [lines.enter_context(here.line()) for _ in range(60)]
@@ -112,17 +117,39 @@ def test_when_descriptors_are_used_up_newcomers_are_told_and_all_others_served(
         b"HTTP/1.1 503 Service Unavailable"
     }
     assert cpu_share(here, WHILE_S) < CPU_SHARE_MAX
-    # More than a segment: the spool must open the next one, and the origin its files.
-    large = [ada_points(here, n) for n in range(40)]
-    for batch in large:
-        assert tell(here, first, *batch) == len(batch)
+    assert metric(here, 'edge_pressure{cause="descriptors"}') == 1
+    another = TABLE.spin(ada, 1)
+    assert tell(here, first, another) == 1
+    # Over the end of a segment: the spool must open the next one, and the origin its files.
+    since = [event for n in range(35, 150) for event in ada_kept(here, first, n)]
+    assert 0 < len(since) < 115 * 28
+    assert size(before + since) > SEGMENT_BYTES
     here.wait(lambda: metric(here, 'edge_spool_records{lane="telemetry"}') == 0, "forwarded")
-    here.wait_until_forwarded(spin, *(event for batch in large for event in batch))
+    here.wait_until_forwarded(spin, another, *before, *since)
 
     lines.close()
     here.wait(lambda: metric(here, "edge_connections") == 0, "nobody connected")
     with here.line() as newcomer:
         assert tell(here, newcomer, TABLE.spin(here.visit("bob"), 1), name="bob") == 1
+    assert metric(here, 'edge_pressure{cause="descriptors"}') == 0
+
+
+def size(events: list[Event]) -> int:
+    """Bytes of *events* as they are kept, at the least."""
+    return sum(len(json.dumps(event, separators=(",", ":"))) for event in events)
+
+
+def ada_kept(world: World, line: Line, number: int) -> list[Event]:
+    """Send a batch of her reports; return what was not shed of it."""
+    batch = ada_points(world, number)
+    line.post(json.dumps(batch).encode(), world.headers(world.visit()))
+    answer = line.answer()
+    refused = answer.refusals
+    assert {code for _, code, _ in refused} <= {"lane_shed"}
+    shed = {index for index, _, _ in refused}
+    kept = [event for index, event in enumerate(batch) if index not in shed]
+    assert answer.counts == (len(kept), 0)
+    return kept
 
 
 def ada_points(world: World, number: int) -> list[Event]:

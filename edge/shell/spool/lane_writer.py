@@ -13,7 +13,9 @@ lane unwritable; then it tries every second, and one segment put in place heals 
 
 A full disk is no failure of that kind, and no lane's own: all lanes refuse as full, what they
 have taken but not written fails as full, and all try every second for room
-(:mod:`edge.shell.spool.room`). One that has kept its segment goes on in it.
+(:mod:`edge.shell.spool.room`). One that has kept its segment goes on in it; but as long as there
+is no room, a segment of which nothing waits is left and given up, and a new run follows. To wait
+for room is no failure.
 """
 
 import logging
@@ -92,11 +94,13 @@ class LaneWriter:
             self._room.restore()
             self._segments.begin_run()
         except OSError as error:
-            self._count(error)
+            if not (is_full(error) and self._room.is_full):  # that is known, and waited out
+                self._count(error)
             self._refuse(error)
         else:
             self.is_writable = True
             self._intake.refuse(None)
+            self._segments.index()
 
     def _write(self, commit: Commit) -> None:
         began = self._clock.now()
@@ -113,6 +117,7 @@ class LaneWriter:
         self._intake.report(commit, outcome, duration_ns)
         if outcome is Synced.HELD:
             self._failures_in_a_row = 0
+            self._segments.index()
             self._room.trim()
         elif error is not None:
             self._mend(error)
@@ -122,13 +127,15 @@ class LaneWriter:
             self._segments.follow(self._clock.now().unix_ns // NS_PER_MS)
         except OSError as error:
             self._mend(error)
+        else:
+            self._segments.index()
 
     def _probe(self) -> None:
         """Look for room on behalf of all lanes; what is only retained makes some."""
         try:
             self._room.restore()
         except OSError as error:
-            if self._segments.leave():
+            if is_full(error) and self._segments.leave():
                 self._refuse(error)
             else:
                 self._room.shut()

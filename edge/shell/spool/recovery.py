@@ -8,9 +8,13 @@ read. The last segment is different: after a kill, or a failed sync, the page ca
 bytes that the disk does not hold. So whatever stands in it behind the cursor, as far as the
 last whole frame, is copied into a new segment (same run, same numbers), whose header ends the
 old one before the tail; when that is synced, the tail is as durable as if it had just been
-accepted. What follows the last whole frame was never accepted: it is the torn end of a write. (A crash may also keep a
-later frame of such a write and tear an earlier one. Nobody can tell that from damage, so it
-goes into quarantine, though nothing accepted was hit.)
+accepted. What follows the last whole frame was never accepted: it is the torn end of a write.
+(A crash may also keep a later frame of such a write and tear an earlier one. Nobody can tell
+that from damage, so it goes into quarantine, though nothing accepted was hit.)
+
+Segments are removed oldest first. If one could not be, while its successor could, nobody tells
+any more where it ends. It was acknowledged, so it counts as empty: an aborted event in it must
+not be remembered, or whoever sends that again would be told "duplicate".
 
 A crash in the midst of this leaves either the old state or the new one.
 """
@@ -74,11 +78,19 @@ def outline(files: LaneFiles) -> Outline:
     found = load(files)
     sizes = files.sizes()
     headers = [files.header(number) for number in sizes]
-    ends = sizes | {header.predecessor: header.predecessor_end for header in headers}
+    told = {header.predecessor: header.predecessor_end for header in headers}
+    ends = sizes | told
+    cursor = _resolve(found, sizes)
     for before, header in pairwise(headers):
-        if not header.edgespool:  # it was to tell; what it had declared void must not come back
-            ends[before.number] = min(ends[before.number], told_end(files, before))
-    return Outline(headers, sizes, ends, found, _resolve(found, sizes))
+        if before.number in told:
+            continue
+        # Who was to tell is lost, or gone; what it had declared void must not come back.
+        end = told_end(files, before)
+        if end > sizes[before.number]:
+            is_remainder = header.edgespool and before.number < cursor.segment
+            end = HEADER_BYTES if is_remainder else sizes[before.number]
+        ends[before.number] = end
+    return Outline(headers, sizes, ends, found, cursor)
 
 
 def recover(files: LaneFiles) -> Recovered:

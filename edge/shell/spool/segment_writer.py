@@ -1,6 +1,7 @@
 """The one file of a lane that is being written: numbered records in, synced frames out.
 
-It owns the descriptor, the numbers, and when one segment follows another.
+It owns the descriptor, the numbers, and when one segment follows another. A full segment's key
+index is written after the commit that the next one began with is reported.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,6 +11,7 @@ from uuid import UUID
 from edge.core.frame import ROW, Header, encode, seed
 from edge.core.record import Record
 from edge.shell.spool import key_index
+from edge.shell.spool.cursor import Position
 from edge.shell.spool.fresh import Written
 from edge.shell.spool.recovery import Recovered
 from edge.shell.spool.segment import LaneFiles, Segment
@@ -17,6 +19,8 @@ from edge.shell.spool.shelf import Shelf
 
 if TYPE_CHECKING:
     from edge.shell.spool.disk import Output
+
+_ROW_BYTES: Final = ROW.stop - ROW.start
 
 
 class SegmentWriter:
@@ -57,6 +61,8 @@ class SegmentWriter:
         self._rows: bytearray | None = None
         """For the key index of the segment; ``None``: there is none of ours, or it is to go. A
         twelfth of the segment's bytes, for events of 1 KiB."""
+        self._unindexed: tuple[Segment, bytearray] | None = None
+        """The segment before, and its rows, until :meth:`index`, or the segment after this one."""
 
     @property
     def is_open(self) -> bool:
@@ -91,6 +97,9 @@ class SegmentWriter:
         self._output.write(content)
         self._output.sync()
         assert self._segment is not None
+        assert self._rows is not None
+        # First: an index without a record that counts would have recall forget it.
+        self._rows += b"".join([frame[ROW] for frame in frames])
         number, start = self._segment.number, self._segment.end
         written = Written(number, start, start + len(content), self._seq_next, records)
         self._seq_next += len(records)
@@ -99,8 +108,6 @@ class SegmentWriter:
         )
         # Last: what can be read must be what the shelf counts, or it is counted for ever.
         self._shelf.fresh.add(written)
-        assert self._rows is not None
-        self._rows += b"".join([frame[ROW] for frame in frames])
 
     def follow(self, now_ms: int, size_bytes: int = 0) -> None:
         """Begin the next segment if this one is old, or has no room for *size_bytes*.
@@ -115,6 +122,18 @@ class SegmentWriter:
         is_old = now_ms - segment.oldest_ms > self._age_ms_max
         if is_old or segment.end + size_bytes > self._bytes_max:
             self._begin_segment()
+
+    def index(self) -> None:
+        """Leave the key index of the segment before this one, if that is still to be done."""
+        if self._unindexed is None:
+            return
+        segment, rows = self._unindexed
+        self._unindexed = None
+        key_index.write(self._files, segment, rows)
+        # Its segment may have been removed before there was an index to remove with it.
+        held = self._shelf.find(Position(segment.number))
+        if held is None or held.header.number != segment.number:
+            self._files.remove(segment.number)
 
     def abandon(self) -> None:
         """Close the descriptor; it is not synced, neither now nor ever again."""
@@ -153,4 +172,6 @@ class SegmentWriter:
         self._shelf.add(self._segment)
         rows, self._rows = self._rows, bytearray()
         if before is not None and rows:
-            key_index.write(self._files, before, rows)
+            del rows[before.records * _ROW_BYTES :]  # what was written, and then did not count
+            self.index()
+            self._unindexed = before, rows

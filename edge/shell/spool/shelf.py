@@ -146,7 +146,8 @@ class Shelf:
         *before_ms*, or more than *above_bytes* are retained.
         """
         with self._changed:
-            if len(self._segments) <= (not self._is_sealed):  # nor the one being written
+            being_written = 0 if self._is_sealed else 1
+            if len(self._segments) <= being_written:
                 return None
             oldest = self._segments[0]
             if Position(oldest.number, oldest.end) > self._cursor:

@@ -270,6 +270,80 @@ def test_on_a_full_disk_the_last_segment_goes_too_once_all_of_it_is_acknowledged
 
 
 @pytest.mark.usefixtures("idle")
+def test_to_wait_for_room_is_no_failure(
+    lane: OneLane, disk: FakeDisk, caplog: pytest.LogCaptureFixture
+) -> None:
+    lane.room.shut()
+    disk.capacity -= disk.free
+    lane.reader.acknowledge(lane.read()[1])
+
+    for _ in range(20):
+        lane.bulkhead.writer.step()
+
+    assert not [path for path in disk.names if path.suffix == ".seg"]
+    assert lane.bulkhead.writer.is_writable
+    assert (lane.bulkhead.writer.failures, caplog.messages) == (0, [])
+    disk.capacity += 1 << 20
+    lane.bulkhead.writer.step()
+    assert lane.commit(4)
+
+
+@pytest.mark.usefixtures("idle")
+def test_a_lane_leaves_no_segment_for_another_error_than_a_full_disk(
+    lane: OneLane, disk: FakeDisk
+) -> None:
+    lane.room.shut()
+    lane.reader.acknowledge(lane.read()[1])
+    disk.plan = lambda _index, call: (
+        OSError(errno.EIO, "planned") if call.name == "resize" else None
+    )
+
+    for _ in range(3):
+        lane.bulkhead.writer.step()
+
+    assert refused(lane) is Reason.LANE_FULL
+    assert lane.bulkhead.writer.is_writable
+    disk.plan = lambda _index, _call: None
+    lane.bulkhead.writer.step()
+    assert lane.commit(4)
+    assert [seq for _, seq in runs(lane)] == [2], "in the same run"
+
+
+def indexed(disk: FakeDisk) -> list[int]:
+    """Tell which segments have a key index."""
+    return [int(path.stem) for path in disk.names if path.suffix == ".idx"]
+
+
+def test_the_index_of_a_full_segment_waits_until_the_commit_is_reported(
+    lane: OneLane, disk: FakeDisk
+) -> None:
+    assert lane.commit(*range(1, 6))
+    settled: list[int] = []
+    disk.plan = lambda _index, call: (
+        settled.append(len(lane.settled)) if call.name == "write_unsynced" else None
+    )
+
+    assert lane.commit(*range(6, 12))
+
+    assert settled == [len(lane.settled)]
+    assert indexed(disk) == [1]
+
+
+@pytest.mark.usefixtures("idle")
+def test_an_idle_lane_and_one_after_a_failure_leave_an_index(
+    lane: OneLane, disk: FakeDisk
+) -> None:
+    lane.clock.advance(86401)
+    lane.bulkhead.writer.step()
+    assert indexed(disk) == [1]
+
+    assert lane.commit(1)
+    fail_next(disk, errno.EIO, "write")
+    assert not lane.commit(2)
+    assert indexed(disk) == [1, 2]
+
+
+@pytest.mark.usefixtures("idle")
 def test_a_refusing_lane_tries_by_itself(lane: OneLane, disk: FakeDisk) -> None:
     disk.plan = lambda _index, _call: OSError(errno.EROFS, "planned")
     assert not lane.commit(1)

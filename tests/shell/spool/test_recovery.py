@@ -338,6 +338,21 @@ def test_what_a_lost_header_had_declared_void_stays_so_by_its_predecessors_index
     assert (found.segments[0].records, found.segments[0].end) == (2, ENDS[2])
 
 
+def test_a_segment_that_outlived_its_successor_is_remembered_by_nobody() -> None:
+    """Both were acknowledged and to be removed; who told where the first ends is gone."""
+    files = lane(s1=segment(1, RECORDS), s3=segment(3, RECORDS[4:], before=(2, 900)))
+    store(files, Position(3))
+
+    assert ids(files, recover(files)) == [4]
+
+
+def test_a_segment_that_waits_is_believed_though_its_successor_is_gone() -> None:
+    files = lane(s1=segment(1, RECORDS), s3=segment(3, RECORDS[4:], before=(2, 900)))
+    store(files, Position(1))
+
+    assert ids(files, recover(files)) == [0, 1, 2, 3, 4, 4]
+
+
 def test_an_index_of_another_life_tells_no_end() -> None:
     files = lane(s1=segment(1, RECORDS), s2=segment(2, RECORDS[:1], before=(1, ENDS[2])))
     recover(files)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from typing_extensions import override
 
 from edge.core.frame import HEADER_BYTES, size
 from edge.core.key_index import encode as encode_index
@@ -147,6 +148,7 @@ def test_a_full_segment_leaves_the_index_a_scan_would_make() -> None:
     segments.begin_run()
     segments.write(records(3), NOW_MS)
     segments.write(records(1), NOW_MS)
+    segments.index()
 
     files = LaneFiles(disk, LANE)
     for number in (1, 2):
@@ -185,5 +187,81 @@ def test_a_segment_that_is_left_to_be_given_up_leaves_no_index() -> None:
 
     assert segments.leave()
     segments.begin_run()
+    segments.index()
 
     assert not [path for path in disk.names if path.suffix == ".idx"]
+
+
+def test_a_segment_that_was_given_up_meanwhile_leaves_no_index() -> None:
+    """It was abandoned on a full disk; or the forwarder was faster."""
+    disk, shelf = FakeDisk(), Shelf([], Position(1), None)
+    files = LaneFiles(disk, LANE)
+    segments = SegmentWriter(
+        files, shelf, NEW, entropy=counted, bytes_max=1000, age_ms_max=1000
+    )
+    segments.begin_run()
+    segments.write(records(2), NOW_MS)
+    segments.abandon()
+    shelf.advance(Position(1, HEADER_BYTES + 2 * ONE, 2), None)
+    gone = shelf.discard(before_ms=NOW_MS + 1, above_bytes=0)
+    assert gone is not None
+    files.remove(gone.number)
+
+    segments.begin_run()
+    segments.write(records(1), NOW_MS)
+    segments.index()
+
+    assert [path.name for path in disk.names] == ["0000000002.seg"]
+
+
+def test_one_index_at_most_waits() -> None:
+    disk = FakeDisk()
+    segments = writer(disk)
+    segments.begin_run()
+    for _ in range(3):
+        segments.write(records(2), NOW_MS)
+
+    assert [path.name for path in disk.names if path.suffix == ".idx"] == ["0000000001.idx"]
+    segments.index()
+    assert len([path for path in disk.names if path.suffix == ".idx"]) == 2
+
+
+class Failing(Shelf):
+    """Fails once, before or after it has counted."""
+
+    counts_first = False
+    fails = False
+
+    @override
+    def grow(self, size_bytes: int, records: int, oldest_ms: int, newest_ms: int) -> None:
+        if self.counts_first or not self.fails:
+            super().grow(size_bytes, records, oldest_ms, newest_ms)
+        if self.fails:
+            self.fails = False
+            raise MemoryError
+
+
+@pytest.mark.parametrize("counts_first", [False, True])
+def test_an_index_has_the_rows_of_what_counts_even_if_counting_fails(
+    *, counts_first: bool
+) -> None:
+    disk, shelf = FakeDisk(), Failing([], Position(1), None)
+    shelf.counts_first = counts_first
+    files = LaneFiles(disk, LANE)
+    segments = SegmentWriter(
+        files, shelf, NEW, entropy=counted, bytes_max=1000, age_ms_max=1000
+    )
+    segments.begin_run()
+    segments.write(records(2), NOW_MS)
+    shelf.fails = True
+    with pytest.raises(MemoryError):
+        segments.write(records(1), NOW_MS)
+    segments.abandon()
+    segments.begin_run()
+    segments.index()
+
+    header, end = files.header(1), files.header(2).predecessor_end
+    segment, rows = scanned(files, header, end)
+    assert segment.records == (3 if counts_first else 2)
+    expected = encode_index(header, end, segment.records, rows)
+    assert disk.names[LANE / "0000000001.idx"].cached == expected
