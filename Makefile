@@ -57,7 +57,7 @@ soak: $(VENV)/.dev  ## send EVENTS=4000000 through one gateway and tell what mem
 	@$(PY) -m loadtests.bench --soak $(EVENTS)
 
 SEEDS := 100000
-sim: $(VENV)/.dev  ## live through SEEDS=100000 simulated worlds of 200 steps (20 min)
+sim: $(VENV)/.dev  ## live through SEEDS=100000 simulated worlds of 200 steps (30 min)
 	@$(PY) -m tests.sim --seeds $(SEEDS)
 
 mutants: $(VENV)/.dev  ## plant thirteen bugs, and see who catches each: tests, simulation, power cuts

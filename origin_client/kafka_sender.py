@@ -27,6 +27,7 @@ from typing import Final
 
 from confluent_kafka import KafkaException
 
+from origin_client.give_way import give_way
 from origin_client.kafka_causes import Causes
 from origin_client.kafka_client import Client, Connect
 from origin_client.kafka_options import Configuration, KafkaOptions, redacted
@@ -42,9 +43,6 @@ SLICE_S: Final = 0.2  # how late a publish that waits notices that the origin wa
 PATIENCE_S: Final = 1.0  # one broker of several may be away for long: nobody need know
 SILENCE_S: Final = 5.0  # a change of leaders is over by then
 RENEW_S: Final = 5.0  # a refused login is tried again with what the files hold by then
-TURN_RECORDS: Final = 256  # 0.4 ms: a program's other threads wait no longer for us
-TURN_S: Final = 1e-4
-"""A real sleep: a lock that is only given up is taken back before the other thread wakes."""
 
 _TOO_LARGE: Final = "larger than message.max.bytes of the options"
 
@@ -196,8 +194,7 @@ class Sender:
         index = 0
         while index < len(records):
             record = records[index]
-            if index % TURN_RECORDS == TURN_RECORDS - 1:
-                time.sleep(TURN_S)
+            give_way(index)
             try:
                 produce(topic, record.value, record.key, headers=_HEADERS)
             except BufferError:  # only a batch far larger than a forwarder's fills the queue

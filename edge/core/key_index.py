@@ -9,8 +9,9 @@ over lies there as a block, some 50 bytes where the event has a thousand.
 Design constraints
 ------------------
 - *It may be missing, torn, or left from another life.* It is written without a sync, after its
-  segment. It counts only if its checksums hold and it names the segment's number, run and valid
-  end; then it was made from synced frames, or from a scan. Else the segment is scanned.
+  segment. It counts only if its checksums hold and it names the segment's number, run (unless
+  its header is lost) and valid end; then it was made from synced frames, or from a scan. Else
+  the segment is scanned.
 - *It decides about no event.* Nothing is forwarded because of it, or held back. Frames that were
   damaged after it was written stay known to recall, as they should: they were accepted.
 - *What a start does not need it does not read.* Session numbers come first: of the oldest
@@ -103,8 +104,12 @@ class Heading(msgspec.Struct, frozen=True, gc=False):
     newest_ms: int
 
     def is_of(self, header: Header, end: int) -> bool:
-        """Whether it was written for the segment that ends at *end*."""
-        return (self.number, self.edgespool, self.end) == (header.number, header.edgespool, end)
+        """Whether it was written for the segment that ends at *end*.
+
+        A header that is lost tells no run; then this is all that is known of its frames.
+        """
+        is_of_run = self.edgespool == header.edgespool or not header.edgespool
+        return is_of_run and (self.number, self.end) == (header.number, end)
 
     def size(self, *, with_keys: bool) -> int:
         """Tell how many bytes behind the heading :func:`decode` wants."""

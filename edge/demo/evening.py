@@ -94,15 +94,15 @@ async def _evening(stage: Stage, *, is_kept: bool) -> list[str]:
     return faults
 
 
-def drain(gateway: Gateway) -> list[str]:
+def drain(gateway: Gateway, timeout_s: float = DRAIN_TIMEOUT_S) -> list[str]:
     """Wait until everything is forwarded; return what its counters do not account for."""
-    end_s = time.monotonic() + DRAIN_TIMEOUT_S
+    end_s = time.monotonic() + timeout_s
     while time.monotonic() < end_s:
         counters = Counters(gateway.metrics())
         if not counters.waiting():
             return [f"/metrics, lane {found}" for found in counters.imbalances()]
         time.sleep(DRAIN_POLL_S)
-    return [f"records still wait for the origin after {DRAIN_TIMEOUT_S:.0f} s"]
+    return [f"records still wait for the origin after {timeout_s:.0f} s"]
 
 
 def _audited(stage: Stage) -> dict[str, object]:

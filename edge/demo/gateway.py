@@ -30,7 +30,8 @@ class GatewayError(Exception):
     """The gateway did not start, or did not stop; the message quotes the end of its log.
 
     Attributes:
-        code: Its exit code, if it ended by itself; a signal's number is negative.
+        code: Its exit code, if it ended, other than by our impatience; a signal's number is
+            negative.
     """
 
     def __init__(self, words: str, code: int | None = None) -> None:
@@ -136,13 +137,22 @@ class Gateway:
     def _listening(self, process: subprocess.Popen[str]) -> tuple[Address, Address]:
         """Read the one line it prints when it listens."""
         assert process.stdout is not None
+        is_late = threading.Event()
+
+        def give_up() -> None:
+            is_late.set()
+            process.kill()
+
         # A silent child would block us for ever; killed, it ends its line.
-        watchdog = threading.Timer(START_TIMEOUT_S, process.kill)
+        watchdog = threading.Timer(START_TIMEOUT_S, give_up)
         watchdog.start()
         line = process.stdout.readline()
         watchdog.cancel()
         if not line:
             code = self._reap()
+            if is_late.is_set():  # it did not end by itself, nor by whoever hurts it
+                hangs = f"not listening {START_TIMEOUT_S:.0f} s after its start"
+                raise GatewayError(f"{hangs}\n{self.last_words()}")
             raise GatewayError(
                 f"exit code {code} before it listened\n{self.last_words()}", code
             )

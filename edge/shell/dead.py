@@ -18,13 +18,14 @@ Record
 while a higher one exists. A refused record is
 ``{"dead_ms":…,"reason":"…","crc32":…,"key":"…","value":{…}}``, its ``value`` the envelope plus
 ``deadreason``; a quarantined frame is
-``{"dead_ms":…,"reason":"…","crc32":…,"segment":…,"offset":…,"raw":"<base64>"}``. ``crc32`` is
-that of the value's bytes as they stand there, or of the raw bytes. ``lock`` is held (flock)
-while a letter is written, so whoever takes letters out (:mod:`edge.shell.redrive`) can do so
-beside the lane; ``redriven`` tells in 18 digits how often a letter was taken out because the
-origin had it at last: made with the first letter and overwritten in place, it asks a disk that
-is full by then for no room. A crash between a burial and the lane's cursor buries a letter twice,
-under one (``edgespool``, ``edgeseq``).
+``{"dead_ms":…,"reason":"…","crc32":…,"segment":…,"offset":…,"frames":…,"raw":"<base64>"}``,
+for several in a row whose beginnings cannot be told: ``frames``. ``crc32`` is that of the
+value's bytes as they stand there, or of the raw bytes. ``lock`` is held (flock) while a letter
+is written, so whoever takes letters out (:mod:`edge.shell.redrive`) can do so beside the lane;
+``redriven`` tells in 18 digits how often a letter was taken out because the origin had it at
+last: made with the first letter and overwritten in place, it asks a disk that is full by then
+for no room. A crash between a burial and the lane's cursor buries a letter twice, under one
+(``edgespool``, ``edgeseq``).
 """
 
 import base64
@@ -86,16 +87,18 @@ class RefusedLetter(Letter, frozen=True, kw_only=True):
 
 
 class QuarantinedLetter(Letter, frozen=True, kw_only=True):
-    """A frame that the spool could not read.
+    """A frame that the spool could not read, or several whose beginnings cannot be told.
 
     Attributes:
-        segment: Where it stood.
+        segment: Where they stood.
         offset: As ``segment``; bytes from the segment's beginning.
+        frames: How many they were; 0 for what is left of those in the letter before.
         raw: What was found there, base64.
     """
 
     segment: int
     offset: int
+    frames: int = 1
     raw: str
 
 
@@ -120,6 +123,7 @@ def quarantined(frame: Quarantined, *, dead_ms: int) -> QuarantinedLetter:
         segment=frame.segment,
         offset=frame.offset,
         raw=base64.b64encode(frame.raw).decode("ascii"),
+        frames=frame.frames,
     )
 
 

@@ -22,9 +22,10 @@ some records twice, under the same (``edgespool``, ``edgeseq``) and with the sam
 
 A batch that is not full waits a moment for company, measured from its oldest record, so what
 was delayed already is not delayed again. One that is half full is of a backlog, and is not to be
-felt by those who send events meanwhile: it goes in portions, each followed by as much rest as
-:mod:`edge.shell.pace` says, and has one sync of the cursor all the same. As long as that is none
-(nobody sends, or the origin is slower than the pace) the next batch goes whole.
+felt by those who send events meanwhile: it goes in portions (:mod:`edge.shell.portion`), each
+followed by as much rest as :mod:`edge.shell.pace` says, and has one sync of the cursor all the
+same. As long as that is none (nobody sends, or the origin is slower than the pace) the next
+batches go whole.
 """
 
 import logging
@@ -42,6 +43,7 @@ from edge.shell import dead
 from edge.shell.clock import Clock
 from edge.shell.dead import DeadUnavailable, Letter
 from edge.shell.deliver import BATCH_BYTES_MAX, BATCH_RECORDS_MAX, deliver
+from edge.shell.portion import Portion
 from edge.shell.spool.cursor import Position
 from edge.shell.spool.lane_spool import Chunk, Quarantined, Stored
 from origin_client.origin import Origin, OriginUnavailable, Outgoing, Refusal
@@ -49,9 +51,6 @@ from origin_client.origin import Origin, OriginUnavailable, Outgoing, Refusal
 log: Final = logging.getLogger("edge.forward")
 
 COMPANY_MS: Final = 100  # at 5,000 records/s 500 share a sync; nobody downstream notices 100 ms
-# Of a backlog, at once, while others send events: producer, compressor and broker are busy with
-# that for 2 ms, and whoever wants a verdict meanwhile waits no longer.
-PACED_RECORDS: Final = 256
 PROBE_RECORDS: Final = 1  # the least that tells whether the origin works again
 # Kafka's client takes 1,000,000 bytes of message by default, its overhead (< 100 bytes of
 # framing, the key, one header) being checked apart by the broker's 1,048,588.
@@ -166,7 +165,7 @@ class Forwarder:
         self._timing = timing
         self._record_bytes_max = record_bytes_max
         self._breaker = Breaker()
-        self._portion = BATCH_RECORDS_MAX
+        self._portion: Final = Portion()
         self._ailment: str | None = None
         self._told_cause = ""
         self._told_steady_ns = 0
@@ -286,7 +285,8 @@ class Forwarder:
         sent = [f for f in frames if isinstance(f, Stored) and len(f.value) <= bytes_max]
         records = [Outgoing(frame.key, frame.value) for frame in sent]
         if self._is_backlog(frames):
-            refused = deliver(self._send_at_pace, records, records_max=self._portion)
+            records_max = self._portion.records_max(len(records))
+            refused = deliver(self._send_at_pace, records, records_max=records_max)
         else:
             refused = deliver(self._send, records)
         if not refused and len(sent) == len(frames):
@@ -304,9 +304,11 @@ class Forwarder:
 
     def _send_at_pace(self, records: Sequence[Outgoing]) -> Sequence[Refusal]:
         """Send some of a backlog, then leave some time to those who send events."""
+        started_ns = self._steady_ns()
         refusals = self._send(records)
+        took_s = (self._steady_ns() - started_ns) / NS_PER_S
         rest_s = self._timing.rest_s(len(records))
-        self._portion = PACED_RECORDS if rest_s else BATCH_RECORDS_MAX
+        self._portion.note(len(records), took_s, rest_s)
         if not self._is_draining.is_set():  # the order may come within a batch
             self._pause(rest_s)
         return refusals

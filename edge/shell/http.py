@@ -17,6 +17,7 @@ from edge.core.admit import House, Interrupted, RawRequest, admit, greet
 from edge.core.answer import Refused
 from edge.core.authenticate import UnknownKey
 from edge.core.authorise import authorise_request
+from edge.core.decode import Shape
 from edge.core.instant import Instant
 from edge.core.limit import QuotaState
 from edge.core.principal import Principal
@@ -178,10 +179,7 @@ class _Visit:
         except UnknownKey as unknown:
             self.principal = await self._greet_again(authorization, unknown)
         authorise_request(self.principal)
-        shape = read_head(headers)
-        body = await _read_body(receive)
-        self._judged = self._door.clock.now()
-        return await self._conclude(RawRequest(authorization, shape, body))
+        return await self._conclude(authorization, read_head(headers), receive)
 
     def quota_states(self) -> list[QuotaState]:
         """Return what is left to the speaker; nothing while we do not know one."""
@@ -197,14 +195,19 @@ class _Visit:
             raise unknown
         return greet(authorization, self._door.house, self._door.clock.now())
 
-    async def _conclude(self, request: RawRequest) -> Conclusion:
+    async def _conclude(
+        self, authorization: Sequence[bytes], shape: Shape, receive: Receive
+    ) -> Conclusion:
         meters = self._door.meters
+        request = RawRequest(authorization, shape, await _read_body(receive))
+        self._judged = self._door.clock.now()
         try:
             verdicts = admit(request, self._door.house, self._judged)
         except Interrupted as bug:
             meters.receive(bug.verdicts)
             meters.conclude(conclude(bug.verdicts, await lost_syncs(bug.verdicts)).tallies)
             raise
+        del request  # a slow disk keeps thousands waiting, each with up to 256 KiB of body
         meters.receive(verdicts)
         conclusion = conclude(verdicts, await lost_syncs(verdicts))
         meters.conclude(conclusion.tallies)

@@ -24,6 +24,10 @@ NS_PER_S: Final = 1_000_000_000
 UNAVAILABLE: Final = 503
 """The only refusal an overloaded node may answer, and only with ``Retry-After``."""
 
+LOOK_DUES: Final = 16
+"""Behind its time, the generator looks for answers after so many due ones: 0.6 ms of sending at
+most. Of all connections' worth it made bursts, and the node's line was empty between them."""
+
 _POLL_MS: Final = 1.0  # epoll's own unit: a due time is met within it
 
 
@@ -140,7 +144,7 @@ class Crowd:
             fd = rng.choice(fds)
             if fd not in self._said:
                 self._send(fd, requests, events, time.perf_counter_ns())
-            if due % len(fds) == 0:  # who only sends never learns who is free
+            if due % LOOK_DUES == 0:  # who only sends never learns who is free
                 self._receive(0, start_ns, requests)
         return self._rest(start_ns, start_ns + int(seconds * NS_PER_S), due, requests)
 

@@ -107,6 +107,16 @@ def test_the_heading_tells_of_which_segment_it_is() -> None:
     assert not any(heading.is_of(*other) for other in others)
 
 
+def test_of_a_lost_header_number_and_end_are_enough() -> None:
+    """Then the index alone tells how many frames there were, and their keys."""
+    heading = decode_heading(encode(HEADER, END, 0, b""))
+    assert heading is not None
+
+    assert heading.is_of(Header(HEADER.number, ""), END)
+    assert not heading.is_of(Header(HEADER.number, ""), END + 1)
+    assert not heading.is_of(Header(HEADER.number + 1, ""), END)
+
+
 def test_zeros_take_no_room() -> None:
     """Five columns: four of which no event is without, and a key."""
     some = [Footprint(0, number, number, key=number) for number in (1, 2, 3)]

@@ -9,12 +9,13 @@ hit                        what comes
 last frames of the last    what a torn write leaves looks the same: bytes behind the last
 segment                    whole frame are counted as torn, not kept
 both copies of a header    no frame of that segment is believed: all of them are kept raw
+the last segment's, too    nothing tells their number: counted are the places that look like one
 the cursor                 the one before it counts, else everything goes again
 both lines of the id       recall forgets: nobody knows how the keys were hashed
-several frames in a row    they are kept and counted as far as their beginnings can be told
 =========================  ================================================================
 """
 
+import base64
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -115,18 +116,19 @@ def _kept(sound: Sound, damage: Damage, was_hit: Hit, came: Came) -> Iterator[st
     waiting = sound.frames if was_hit.is_behind else sound.waiting
     hurt = [frame for frame in was_hit.frames if frame in waiting]
     raw = b"".join(_raw(sound, damage, frame) for frame in hurt)
-    most = len(hurt)
+    count = len(hurt)
     has_header = decode_header(damage.content[:HEADER_BYTES]) is not None
     if damage.name == segment_name(sound.last) and not has_header:
         # Nothing says where its frames end: all that is there is kept.
         is_begun = sound.cursor.segment == sound.last and not was_hit.is_behind
         raw = damage.content[sound.cursor.offset if is_begun else HEADER_BYTES :]
-        most = raw.count(MARK) + 1
-    if came.quarantined != len(came.letters):
-        yield f"{came.quarantined} counted, {len(came.letters)} kept"
-    if not bool(raw) <= came.quarantined <= most:
-        yield f"{came.quarantined} frames counted, {most} hit"
-    if b"".join(came.letters) != raw:
+        count = bool(raw) + raw[1:].count(MARK)
+    told = sum(letter.frames for letter in came.letters)
+    if came.quarantined != told:
+        yield f"{came.quarantined} frames counted, {told} in dead letters"
+    if came.quarantined != count:
+        yield f"{came.quarantined} frames counted, {count} hit"
+    if b"".join(base64.b64decode(letter.raw) for letter in came.letters) != raw:
         yield "what was hit is not kept as it was found"
 
 
@@ -144,11 +146,16 @@ def _raw(sound: Sound, damage: Damage, frame: Placed) -> bytes:
 def _known(sound: Sound, damage: Damage, was_hit: Hit, came: Came) -> Iterator[str]:
     """Recall knows what is whole, what an index still knows, and nothing else."""
     every = {frame.index for frame in sound.frames}
-    is_nameless = damage.name == IDENTITY and not came.known
+    is_nameless = damage.name == IDENTITY and not _has_line(sound, damage) and not came.known
     if not is_nameless and not every - was_hit.gone <= came.known:
         yield f"recall does not know {sorted(every - was_hit.gone - came.known)}"
     if not came.known <= every:
         yield f"recall knows {sorted(came.known - every)}"
+
+
+def _has_line(sound: Sound, damage: Damage) -> bool:
+    """Whether of the id's two lines, which are the same, one is whole."""
+    return sound.files[IDENTITY].splitlines()[0] in damage.content
 
 
 def _letters(sound: Sound, damage: Damage, came: Came) -> Iterator[str]:

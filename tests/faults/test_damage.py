@@ -7,7 +7,10 @@ import pytest
 from tests.faults.damage import damage
 from tests.faults.row import Scale
 
-pytestmark = pytest.mark.system
+pytestmark = [
+    pytest.mark.system,
+    pytest.mark.timeout(600),  # hundreds of starts in this process: 6 s without coverage
+]
 
 
 def test_a_damaged_spool_always_starts_and_loses_only_what_was_hit(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from confluent_kafka import KafkaException
 
-from origin_client import kafka_sender
+from origin_client import give_way, kafka_sender
 from origin_client.kafka_causes import Causes
 from origin_client.kafka_options import KafkaOptions
 from origin_client.kafka_sender import Sender
@@ -74,13 +74,13 @@ def test_a_large_batch_leaves_other_threads_their_turn(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     turns: list[float] = []
-    monkeypatch.setattr(kafka_sender, "TURN_RECORDS", 3)
+    monkeypatch.setattr(give_way, "TURN_RECORDS", 3)
     monkeypatch.setattr(time, "sleep", turns.append)
 
     assert world.publish(*(b"%d" % number for number in range(7))) == []
 
     assert len(world.cluster.written) == 7
-    assert turns == [kafka_sender.TURN_S] * 2
+    assert turns == [give_way.TURN_S] * 2
 
 
 def test_a_record_too_large_for_the_client_costs_its_neighbours_nothing(world: World) -> None:

@@ -109,6 +109,7 @@ def test_a_quarantined_frame_is_its_place_and_its_bytes(tmp_path: Path) -> None:
             "crc32": zlib.crc32(FRAME.raw),
             "segment": 7,
             "offset": 4096,
+            "frames": 1,
             "raw": base64.b64encode(FRAME.raw).decode(),
         }
     ]

@@ -17,7 +17,9 @@ from edge.core.record import Footprint, Record
 from edge.shell.clock import SystemClock
 from edge.shell.dead import DeadLetters
 from edge.shell.deliver import BATCH_RECORDS_MAX
-from edge.shell.forward import COMPANY_MS, NOTE_S, PACED_RECORDS, Forwarder, Statistics, Timing
+from edge.shell.forward import COMPANY_MS, NOTE_S, Forwarder, Statistics, Timing
+from edge.shell.pace import Pace
+from edge.shell.portion import PORTION_RECORDS_MIN
 from edge.shell.spool.commit import Commit, Synced
 from edge.shell.spool.disk import OsDisk
 from edge.shell.spool.lane_spool import Quarantined, Stored
@@ -316,7 +318,7 @@ def test_a_backlog_goes_in_portions_with_rests() -> None:
 
     lengths = [len(batch) for batch in world.origin.batches]
     assert lengths[0] == BATCH_RECORDS_MAX  # that a pace is to be kept is known from then on
-    assert max(lengths[1:]) == PACED_RECORDS
+    assert max(lengths[1:]) == PORTION_RECORDS_MIN
     assert world.origin.numbers() == list(range(1, len(world.frames) + 1))
     assert cursors == [BATCH_RECORDS_MAX, 2 * BATCH_RECORDS_MAX, len(world.frames)]
     # None behind the last batch, which is not even half full.
@@ -324,7 +326,7 @@ def test_a_backlog_goes_in_portions_with_rests() -> None:
 
 
 def test_a_backlog_that_need_not_rest_goes_in_full_batches() -> None:
-    world = World(run_of(3 * BATCH_RECORDS_MAX))
+    world = World(run_of(5 * BATCH_RECORDS_MAX))
     rests_s = [0.5]
     world.rest_s = lambda _: rests_s.pop() if rests_s else 0.0
 
@@ -333,6 +335,40 @@ def test_a_backlog_that_need_not_rest_goes_in_full_batches() -> None:
 
     assert [len(batch) for batch in world.origin.batches][-1] == BATCH_RECORDS_MAX
     assert world.pauses_s == [0.5]
+
+
+@pytest.mark.parametrize("publish_ms", [5, 20, 40, 60, 80, 100, 120, 150, 180, 240])
+def test_a_backlog_keeps_its_pace_however_long_a_publish_takes(publish_ms: int) -> None:
+    """Three times what comes in is promised, as far as full batches one by one can do it."""
+    world = World(run_of(16 * BATCH_RECORDS_MAX))
+    came_per_s, begun_ns = 2000, world.clock.now().steady_ns
+
+    def seconds() -> float:
+        return (world.clock.now().steady_ns - begun_ns) / NS_PER_S
+
+    world.rest_s = Pace(lambda: int(seconds() * came_per_s), world.clock).rest_s
+    world.origin.before_publish = lambda: world.clock.advance(publish_ms / 1000)
+    world.clock.advance(1)  # for the pace to know what comes in
+
+    for _ in world.frames[::BATCH_RECORDS_MAX]:
+        world.forwarder.step()
+
+    assert world.lane.cursor.offset == len(world.frames)
+    assert len(world.frames) / (seconds() - 1) >= 3 * came_per_s
+
+
+def test_a_portion_grows_only_as_far_as_the_pace_needs() -> None:
+    """Whoever sends events meanwhile is not to feel more of the backlog than that."""
+    world = World(run_of(8 * BATCH_RECORDS_MAX))
+    world.rest_s = lambda records: max(0.0, records / 8000 - 0.05)
+    world.origin.before_publish = lambda: world.clock.advance(0.05)
+
+    for _ in world.frames[::BATCH_RECORDS_MAX]:
+        world.forwarder.step()
+
+    lengths = {len(batch) for batch in world.origin.batches[-4:]}
+    assert world.lane.cursor.offset == len(world.frames)
+    assert max(lengths) <= 2 * 400  # in 50 ms
 
 
 def test_a_draining_lane_does_not_rest() -> None:

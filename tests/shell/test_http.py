@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -430,3 +431,29 @@ def test_two_lanes_are_asked_before_either_is_waited_for() -> None:
     assert {commit: reject.reason for commit, reject in asyncio.run(story()).items()} == {
         quick: Reason.LANE_FAILED
     }
+
+
+def test_a_body_is_let_go_of_while_its_sync_is_waited_for(door: Door) -> None:
+    """A slow disk keeps thousands waiting, and a body may have 256 KiB."""
+    body = msgspec.json.encode([spin()])
+    whole = {"type": "http.request", "body": body, "more_body": False}
+    seen: list[int] = []
+
+    class WaitingSpool(SyncedSpool):
+        """Settles once everybody waits."""
+
+        @override
+        def append(self, lane: Lane, record: Record) -> Any:
+            commit = Commit(lane, overdue_at_s=0)
+            loop = asyncio.get_running_loop()
+            loop.call_soon(lambda: seen.append(sys.getrefcount(body)))
+            loop.call_soon(lambda: commit.settle(Synced.HELD))
+            return commit
+
+    door.spool = WaitingSpool()
+    before = sys.getrefcount(body)
+
+    start, _ = visit(door, whole)
+
+    assert start["status"] == 202
+    assert seen == [before]

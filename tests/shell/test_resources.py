@@ -1,6 +1,7 @@
 """What is short is noticed at the watermark, and forgotten only well below it."""
 
 import asyncio
+import contextlib
 import os
 import resource
 import threading
@@ -37,6 +38,23 @@ def _limits() -> Iterator[None]:
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     yield
     resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def look_under(limit: int, resources: Resources) -> None:
+    """Look once under a soft limit of descriptors, however many this process has open.
+
+    A loop cannot be made when they are used up, so the limit comes and goes within one.
+    """
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+
+    async def look() -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, before[1]))
+        try:
+            await resources.look()
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+    asyncio.run(look())
 
 
 def test_memory_is_high_at_the_watermark_and_normal_again_below_95_percent(
@@ -129,29 +147,26 @@ def test_without_a_descriptor_to_look_with_the_last_figure_is_believed(statm: Pa
     assert resources.is_memory_high
 
 
-@pytest.mark.usefixtures("_limits")
 def test_connections_are_what_descriptors_the_house_leaves_them(statm: Path) -> None:
     holding(statm, 1)
     resources = Resources(1 << 40, statm)
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
 
-    resource.setrlimit(resource.RLIMIT_NOFILE, (DESCRIPTORS_RESERVED + 300, most))
-    asyncio.run(resources.look())
+    look_under(DESCRIPTORS_RESERVED + 300, resources)
 
     assert not resources.is_full(299)
     assert resources.is_full(300)
 
 
-@pytest.mark.usefixtures("_limits")
 def test_fewer_descriptors_than_the_house_needs_leave_none_to_connections(
     statm: Path,
 ) -> None:
     holding(statm, 1)
     resources = Resources(1 << 40, statm)
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
 
-    resource.setrlimit(resource.RLIMIT_NOFILE, (DESCRIPTORS_RESERVED - 1, most))
-    asyncio.run(resources.look())
+    with contextlib.ExitStack() as open_files:  # more than the limit allows
+        for _ in range(DESCRIPTORS_RESERVED):
+            open_files.enter_context(statm.open())
+        look_under(DESCRIPTORS_RESERVED - 1, resources)
 
     assert resources.is_full(0)
 

@@ -9,6 +9,7 @@ module         owns
 =============  ======================================================================
 ``chance``     choices: by dice, or all of them one after the other
 ``disk``       a file system with a page cache, and what a power loss leaves of it
+``damage``     bits that flip
 ``clock``      both clocks, and the loop that calls back
 ``claims``     what clients send, and what they send again
 ``clients``    which of them is sent next, or again
@@ -21,6 +22,7 @@ module         owns
 ``bugs``       what production's supervisors catch
 ``world``      the steps of one seed
 ``every``      short traces with a crash at every call, and all that it may leave
+``limits``     what a seed may use, so that none runs for ever
 ``run``        one seed, or one tree, on a stage of its own
 ``campaign``   many seeds on several processors
 =============  ======================================================================

@@ -8,6 +8,7 @@ import os
 import sys
 
 from tests.sim.campaign import search
+from tests.sim.limits import confine
 from tests.sim.run import STEPS, live, stage
 
 
@@ -21,6 +22,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     chosen = parser.parse_args(arguments)
     if chosen.seed is not None:
+        confine()
         with stage() as root:
             failure = live(chosen.seed, chosen.steps, root, print)
     else:

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Final
 
 from tests.faults.row import Row, Scale, Tell
+from tests.sim.limits import confine
 from tests.sim.run import STEPS, Failure, explored, first_failure
 
 SEEDS: Final = 100_000
-SHORT_SEEDS: Final = 150
+SHORT_SEEDS: Final = 100
 _SEEDS_AT_ONCE: Final = 25
 """Handed to one process: half a second of work, so that a failure is told soon."""
 
@@ -54,7 +55,7 @@ def search(seeds: range, steps: int, processes: int, tell: Tell) -> Failure | No
     ]
     told_s = time.monotonic()
     # Not forked: a child must not inherit locks that another thread of ours holds.
-    with multiprocessing.get_context("spawn").Pool(processes) as pool:
+    with multiprocessing.get_context("spawn").Pool(processes, confine) as pool:
         for done, failure in enumerate(pool.imap(_look, chunks), 1):
             if failure is not None:
                 return failure

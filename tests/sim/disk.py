@@ -32,6 +32,9 @@ from tests.sim.chance import Chance
 PAGE_BYTES: Final = 256
 """Small, so that one record has several pages, and one page some of two records."""
 
+_CALLS_MAX: Final = 10_000
+"""In one step: ten times as many as any of some thousand seeds has needed."""
+
 _TORN: Final = 3
 """Ways of a dirty page at a power loss: old, new, torn in the middle."""
 
@@ -149,7 +152,7 @@ class SimDisk(Disk):
             the call fails as a disk's would. Its ``Cut`` ends the process in the call.
         after_unlink: Shown a file's path and content when it was removed.
         capacity: Bytes that all files together may take; ``None``: any.
-        calls: How many there were.
+        calls: How many there were since somebody set it to zero.
     """
 
     def __init__(self, chance: Chance, page_bytes: int = PAGE_BYTES) -> None:
@@ -313,8 +316,15 @@ class SimDisk(Disk):
             self._apply(str(path), change)
 
     def check(self, call: str, path: Path) -> None:
-        """Count a call, and let it fail."""
+        """Count a call, and let it fail.
+
+        Raises:
+            Violation: There are so many that it will not end.
+            OSError: As :attr:`before` says.
+        """
         self.calls += 1
+        if self.calls > _CALLS_MAX:
+            raise Violation(f"{call} of {path.name}, and no end of calls")
         error = self.before(call, path)
         if error is not None:
             raise error

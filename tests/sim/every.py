@@ -38,9 +38,9 @@ _BOUNDS: Final = Bounds(
 )
 """One or two records to a segment, so that short traces fill some."""
 
-
-_PAGE_BYTES: Final = 1024
-"""A record has one or two, and a commit a few: each in three ways, and so many sizes."""
+_PAGE_BYTES: Final = 512
+"""A disk's sector. A record has two or three, and a commit a few: each in three ways, and so many
+sizes."""
 
 
 @dataclass

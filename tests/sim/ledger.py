@@ -45,7 +45,6 @@ class Ledger:
     Attributes:
         memory: What recall must know in this life.
         letters: Where quarantined frames stood that were buried.
-        losses: How often power was lost: each may leave frames that nobody accepted.
         settled: Records of this life that held in time, by lane;
         late: and too late.
     """
@@ -53,7 +52,6 @@ class Ledger:
     def __init__(self, disk: SimDisk, root: Path, memory: Memory) -> None:
         self.memory = memory
         self.letters: dict[Lane, set[tuple[int, int]]] = defaultdict(set)
-        self.losses = 0
         self.settled = dict.fromkeys(Lane, 0)
         self.late = dict.fromkeys(Lane, 0)
         self._disk = disk
@@ -106,11 +104,11 @@ class Ledger:
     def owe(self, claim: Claim) -> None:
         """Note an accepting verdict: the claim, or the one it repeats, is on stable storage."""
         claim.is_obliged = True
-        is_kept = any(
-            issue.numbers or issue.is_damaged or self._is_durable(issue)
-            for issue in self._issues_of(claim)
-        )
-        demand(is_kept, "accepted, but not on stable storage")
+        kept = [issue for issue in self._issues_of(claim) if self._is_kept(issue)]
+        demand(kept, "accepted, but not on stable storage")
+        for issue in kept:
+            if issue.state is State.MAYBE:
+                issue.state = State.HELD
 
     def committed(self, commit: Commit, *, is_held: bool, is_late: bool) -> None:
         """Note how a commit went, before anybody is told."""
@@ -119,11 +117,20 @@ class Ledger:
         for issue in issues:
             issue.state = State.HELD if is_held else State.FAILED
             if is_held:
-                is_kept = issue.numbers or issue.is_damaged or self._is_durable(issue)
-                demand(is_kept, "a commit held that is not on stable storage")
+                demand(self._is_kept(issue), "a commit held that is not on stable storage")
         if is_held:
             tally = self.late if is_late else self.settled
             tally[commit.lane] += len(issues)
+
+    def check(self) -> None:
+        """Check that whatever was promised is kept, at this very moment.
+
+        Raises:
+            Violation: Losing the power now would lose it.
+        """
+        for issue in self._issues.values():
+            if issue.state is State.HELD:
+                demand(self._is_kept(issue), "what was held is no more on stable storage")
 
     # What happens behind the clients' backs.
 
@@ -133,9 +140,8 @@ class Ledger:
         demand(record.key == issue.claim.event.wire.subject.encode(), "the key is the subject")
         if number in issue.numbers:
             return
-        is_durable = issue.is_damaged or self._is_durable(
-            issue
-        )  # memory may still have it whole
+        # Of a damaged one memory may still have the whole.
+        is_durable = issue.is_damaged or self._is_durable(issue)
         demand(is_durable, "forwarded before it was synced")
         self._arrived(issue, number)
         rank = self._ranks_of_keys.get((lane, record.key), -1)
@@ -308,6 +314,10 @@ class Ledger:
     def _issues_of(self, claim: Claim) -> list[Issue]:
         """What was made of it, and of what is the same transaction under another id."""
         return [issue for twin in self._twins[_twin(claim)] for issue in twin.issues]
+
+    def _is_kept(self, issue: Issue) -> bool:
+        """Whether it has arrived, or will whatever happens now."""
+        return bool(issue.numbers) or issue.is_damaged or self._is_durable(issue)
 
     def _is_durable(self, issue: Issue) -> bool:
         return self._disk.holds(self._homes[issue.lane], issue.envelope)

@@ -19,6 +19,7 @@ from tests.sim.bugs import noticed
 from tests.sim.chance import Dice
 from tests.sim.disk import Violation
 from tests.sim.every import Tree
+from tests.sim.limits import SEED_CPU_S_MAX, allotted
 from tests.sim.weather import draw_bounds, draw_settings, draw_temper
 from tests.sim.world import Tell, World
 
@@ -93,7 +94,8 @@ def live(seed: int, steps: int, root: Path, tell: Tell | None = None) -> Failure
     if seed % _SEEDS_PER_COLLECTION == 0:
         gc.collect()
     try:
-        asyncio.run(story())
+        with allotted(SEED_CPU_S_MAX):
+            asyncio.run(story())
     except Violation as violation:
         return Failure(seed, steps, str(violation))
     except Exception as error:  # noqa: BLE001  # whatever production raises is a finding

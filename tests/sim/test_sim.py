@@ -1,21 +1,30 @@
-"""The simulation: some seeds, all of some short traces, and that it can fail.
+"""The simulation: some seeds, all of some short traces, and that it can fail and ends.
 
 ``make sim`` lives through 100,000 seeds; ``python -m tests.mutants --sim`` proves that each of
 the thirteen planted bugs is found.
 """
 
+import asyncio
 import errno
+import multiprocessing
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from edge.core.lane import Lane
 from edge.shell.spool.disk import publish
 from tests.faults.row import Scale
+from tests.sim.bugs import noticed
 from tests.sim.campaign import SHORT_TREES, simulation
 from tests.sim.chance import Dice, Every
 from tests.sim.disk import Cut, SimDisk, Violation
+from tests.sim.limits import MEMORY_BYTES_MAX, allotted, confine
 from tests.sim.run import STEPS, Failure, explored, live, stage
+from tests.sim.weather import CALM, Temper, draw_bounds, draw_settings
+from tests.sim.world import World
 
+LANE = Lane.WALLET
 FILE = Path("/spool/0/a.seg")
 OLD, NEW = b"o" * 600, b"n" * 600
 
@@ -34,7 +43,7 @@ def test_no_state_that_a_crash_may_leave_breaks_a_rule(length: int, errors: int)
     ways, cause = explored(length, errors)
 
     assert cause == ""
-    assert ways > 500  # a tree that stopped growing would prove nothing
+    assert ways > 1500  # a tree that stopped growing would prove nothing
 
 
 def test_a_seed_tells_the_same_story_again() -> None:
@@ -51,6 +60,73 @@ def test_a_failure_is_the_one_line_that_replays_it() -> None:
     line = str(Failure(seed=12345, steps=200, cause="one number, two records"))
 
     assert line == "python -m tests.sim --seed 12345 --steps 200  # one number, two records"
+
+
+def test_what_was_accepted_and_leaves_the_platter_is_missed_in_the_same_step() -> None:
+    def lose(world: World) -> None:
+        world.send(world.clients.new(LANE, world.clock.now()))
+        world.write(LANE)
+        world.turn()
+        world.ledger.check()
+        directory = world.gateway.lanes[LANE].reader.directory
+        for node in world.disk.nodes(directory, ".seg").values():
+            del node.durable[:]  # no reader would see that before the power goes
+        world.ledger.check()
+
+    assert _complaint_of(lose) == "what was held is no more on stable storage"
+
+
+def test_a_process_that_never_starts_is_a_finding() -> None:
+    def fail(call: str, _path: Path) -> OSError | None:
+        return OSError(errno.EIO, "for ever") if call == "files" else None
+
+    def start(world: World) -> None:
+        world.disk.before = fail
+        world.die(has_power=True)
+
+    assert _complaint_of(start) == "it does not start"
+
+
+def test_a_forwarder_that_waits_for_ever_is_a_finding() -> None:
+    def fail(_call: str, path: Path) -> OSError | None:
+        return OSError(errno.EIO, "for ever") if path.parent.name == "dead" else None
+
+    def bury(world: World) -> None:
+        world.disk.before = fail
+        world.send(world.clients.new(LANE, world.clock.now()))
+        world.write(LANE)
+        world.forward(LANE)
+
+    complaint = _complaint_of(bury, Temper(poison=1.0))
+    assert complaint == "somebody waits for what has come"
+
+
+def test_calls_of_the_disk_without_end_are_a_finding() -> None:
+    disk = SimDisk(Dice(0))
+
+    def look() -> None:
+        while True:
+            disk.files(FILE.parent)
+
+    with pytest.raises(Violation, match="no end of calls"):
+        look()
+
+
+def test_what_spins_without_a_call_is_a_finding() -> None:
+    def spin() -> None:
+        while True:
+            pass
+
+    with pytest.raises(Violation, match="it does not end"), allotted(cpu_s=0.01):
+        spin()
+
+
+def test_who_grows_without_end_runs_out_of_memory_before_the_machine_does() -> None:
+    with (
+        multiprocessing.get_context("spawn").Pool(1, confine) as pool,
+        pytest.raises(MemoryError),
+    ):
+        pool.apply(bytes, (MEMORY_BYTES_MAX,))
 
 
 def test_every_way_is_taken_once() -> None:
@@ -132,3 +208,26 @@ def test_a_cut_call_leaves_a_part_of_what_it_was_to_write() -> None:
 
     assert len(seen) > 50
     assert max(seen) <= len(NEW)
+
+
+def _complaint_of(story: Callable[[World], None], temper: Temper = CALM) -> str:
+    """Tell a story of a world that has one lane; return the rule it broke."""
+
+    async def told(root: Path) -> None:
+        dice = Dice(0)
+        with noticed() as bugs:
+            story(
+                World(
+                    dice,
+                    root,
+                    bugs=bugs,
+                    lanes=(LANE,),
+                    temper=temper,
+                    settings=draw_settings(dice, root),
+                    bounds=draw_bounds(dice),
+                )
+            )
+
+    with stage() as root, pytest.raises(Violation) as caught:
+        asyncio.run(told(root))
+    return str(caught.value)

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from edge.config import ConfigError, SpoolSettings
-from edge.core.frame import FRAME_BYTES_MIN, HEADER_BYTES, MARK
 from edge.core.lane import Lane
 from edge.core.reject import Reject
 from edge.shell.spool.commit import Commit, Synced
 from edge.shell.spool.segment import Bounds
+from tests.sim import damage
 from tests.sim.bugs import Bugs
 from tests.sim.chance import Dice
 from tests.sim.claims import Claim
@@ -39,10 +39,13 @@ Tell = Callable[[str], None]
 _NESTED_MAX: Final = 2
 _NESTING: Final = 0.15
 _STARTS_MAX: Final = 4
-"""Vain starts in a row before the disk is mended."""
+"""Vain starts in a row before the disk is mended; the next one must work."""
 
 _PAUSES_MAX: Final = 12
 """Waits in one step before everything is mended: a forwarder buries until it works."""
+
+_PAUSES_MENDED_MAX: Final = 100
+"""Waits in one step, most of them with everything mended: whoever still waits always will."""
 
 _ROUNDS_MAX: Final = 80
 """More than the backlog of one seed needs."""
@@ -131,7 +134,7 @@ class World:
         Raises:
             Violation: A rule was broken.
         """
-        self._pauses = 0
+        self._begin()
         self.weather.temper = self._temper  # who could not go on has had it mended
         try:
             if self.dice.random() < self.weather.temper.cut:
@@ -140,6 +143,11 @@ class World:
             self._act()
         except Cut:
             self.die()
+        if self.disk.calls:  # else all is as it was
+            self.ledger.check()
+        for lane in self._around.lanes:
+            came, went = self._figures(lane)
+            demand(came <= went, f"{lane}: {came} came, {went} went")
         self.bugs.check()
 
     def send(self, claim: Claim) -> None:
@@ -224,6 +232,11 @@ class World:
         self._check_budget()
         self.bugs.check()
 
+    def _begin(self) -> None:
+        """Allow one more step its waits, and its calls."""
+        self._pauses = 0
+        self.disk.calls = 0
+
     def _act(self) -> None:
         """Let somebody go on, who is not in the midst of something."""
         roll, lane = self.dice.below(100), self.dice.choice(self._around.lanes)
@@ -275,19 +288,11 @@ class World:
                 self.origin.mood = Mood.WELL
 
     def _damage(self, lane: Lane) -> None:
-        """Flip a bit in a record of a sealed segment, behind the frame's mark."""
-        directory = self._around.root / lane
-        seen = list(self.disk.nodes(directory, ".seg").values())[:-1]
-        sealed = self.disk.sealed(directory)
-        frames = [(node, at, end) for node in sealed for at, end in _frames(node.cached)]
-        if frames and seen == sealed:
-            node, at, end = self.dice.choice(frames)
+        picked = damage.pick(self.dice, self.disk, self._around.root / lane)
+        if picked is not None:
+            node, at, end = picked
             self.ledger.damaged(lane, bytes(node.cached[at:end]))
-            # Its last byte more often than any other: spans are wrong at their ends.
-            spot = (
-                end - 1 if self.dice.below(4) == 0 else at + 4 + self.dice.below(end - at - 4)
-            )
-            node.flip(spot, 1 << self.dice.below(8))
+            damage.flip(self.dice, node, at, end)
             self._say(f"damage in {lane} at {at}")
 
     def _meanwhile(self) -> None:
@@ -301,6 +306,7 @@ class World:
         self.clock.advance(seconds)
         if self._pauses > _PAUSES_MAX:
             self._mend()
+        demand(self._pauses <= _PAUSES_MENDED_MAX, "somebody waits for what has come")
 
     def _hang(self) -> None:
         """Let a sync take longer than anybody waits."""
@@ -323,6 +329,7 @@ class World:
             starts += 1
             if starts > _STARTS_MAX:
                 self._mend()
+            demand(starts <= _STARTS_MAX + 1, "it does not start")
             try:
                 gateway = Gateway(self._around)
                 waiting = {lane: gateway.waiting(lane) for lane in self._around.lanes}
@@ -339,6 +346,7 @@ class World:
     def _drain(self) -> None:
         """Let everybody work until there is nothing left."""
         for _ in range(_ROUNDS_MAX):
+            self._begin()
             for lane in self._around.lanes:
                 self._alone(("writer", lane), self.write, lane)
                 self.turn()
@@ -351,12 +359,18 @@ class World:
 
     def _check_figures(self, lane: Lane) -> None:
         """What came in is what went out: design.md, Metrics."""
+        came, went = self._figures(lane)
+        demand(came == went, f"{lane}: {came} came, {went} went")
+        late = self.gateway.lanes[lane].statistics().late_durable
+        demand(late == self.ledger.late[lane], "late ones are counted")
+
+    def _figures(self, lane: Lane) -> tuple[int, int]:
+        """Count what came in, and what went out or waits: a cursor that lags counts twice."""
         told = self.gateway.lanes[lane].statistics()
         out = self.gateway.forwarders[lane].statistics()
         came = self.ledger.settled[lane] + self.ledger.late[lane] + told.records_at_start
         went = out.forwarded + out.dead + told.quarantined + told.holdings.records_waiting
-        demand(came == went, f"{lane}: {came} came, {went} went")
-        demand(told.late_durable == self.ledger.late[lane], "late ones are counted")
+        return came, went
 
     def _check_budget(self) -> None:
         """Nothing waits: all of the budget is there, and not a byte more."""
@@ -376,19 +390,6 @@ class World:
     def _say(self, what: str) -> None:
         if self._tell:
             self._tell(f"{'  ' * len(self._busy)}{what}")
-
-
-def _frames(content: bytearray) -> list[tuple[int, int]]:
-    """Find where the frames of a segment stand: edge.core.frame's Record."""
-    found: list[tuple[int, int]] = []
-    at = HEADER_BYTES
-    while content.startswith(MARK, at):
-        end = at + int.from_bytes(content[at + 8 : at + 12], "little")
-        if not at + FRAME_BYTES_MIN <= end <= len(content):  # torn, or damaged before
-            break
-        found.append((at, end))
-        at = end
-    return found
 
 
 def _memory(settings: SpoolSettings) -> Memory:

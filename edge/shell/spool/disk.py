@@ -7,6 +7,7 @@ fail every single call, lose what was not synced, or fill up.
 import contextlib
 import errno
 import os
+from abc import abstractmethod
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -26,6 +27,7 @@ rest (no descriptors, no memory, no permission, a stale mount) says nothing of t
 class Output(Protocol):
     """One file being written, from its first byte on."""
 
+    @abstractmethod
     def write(self, content: bytes) -> None:
         """Append all of it.
 
@@ -34,6 +36,7 @@ class Output(Protocol):
         """
         ...
 
+    @abstractmethod
     def sync(self) -> None:
         """Return when all that was written is on stable storage.
 
@@ -42,6 +45,7 @@ class Output(Protocol):
         """
         ...
 
+    @abstractmethod
     def close(self) -> None:
         """Give the descriptor back; nothing is synced, and nothing raised."""
         ...
@@ -50,42 +54,52 @@ class Output(Protocol):
 class Disk(Protocol):
     """A file system. Every method raises ``OSError`` as its system call does."""
 
+    @abstractmethod
     def make_directory(self, path: Path) -> None:
         """Create it, with its parents, unless it is there."""
         ...
 
+    @abstractmethod
     def files(self, directory: Path) -> dict[str, int]:
         """Name the regular files of a directory, with their sizes in bytes."""
         ...
 
+    @abstractmethod
     def read(self, path: Path, offset: int, size: int) -> bytes:
         """Read *size* bytes, fewer only at the file's end."""
         ...
 
+    @abstractmethod
     def create(self, path: Path) -> Output:
         """Begin a file anew, empty."""
         ...
 
+    @abstractmethod
     def write_unsynced(self, path: Path, content: bytes) -> None:
         """Make a file of bytes that may be lost: nobody waits for stable storage."""
         ...
 
+    @abstractmethod
     def overwrite(self, path: Path, offset: int, content: bytes) -> None:
         """Return when bytes of a file are replaced by others, on stable storage."""
         ...
 
+    @abstractmethod
     def rename(self, source: Path, target: Path) -> None:
         """Give a file another name, replacing what had it."""
         ...
 
+    @abstractmethod
     def unlink(self, path: Path) -> None:
         """Remove a file."""
         ...
 
+    @abstractmethod
     def resize(self, path: Path, size: int) -> None:
         """Shorten a file, or lengthen it with blocks reserved for it."""
         ...
 
+    @abstractmethod
     def sync_directory(self, path: Path) -> None:
         """Return when the names in it are on stable storage."""
         ...
@@ -181,7 +195,12 @@ class OsDisk(Disk):
     def files(self, directory: Path) -> dict[str, int]:
         """Scan the directory."""
         with os.scandir(directory) as entries:
-            return {e.name: e.stat().st_size for e in entries if e.is_file()}
+            sizes: dict[str, int] = {}
+            for entry in entries:
+                with contextlib.suppress(FileNotFoundError):  # it went between the two calls
+                    if entry.is_file():
+                        sizes[entry.name] = entry.stat().st_size
+            return sizes
 
     @override
     def read(self, path: Path, offset: int, size: int) -> bytes:

@@ -6,6 +6,7 @@ Nothing here is needed: an index that cannot be written, or read, or believed, c
 import contextlib
 import sys
 from collections.abc import Iterator, Sequence
+from itertools import chain
 
 from edge.core.frame import HEADER_BYTES, Frame, Header, row_of
 from edge.core.key_index import (
@@ -18,6 +19,7 @@ from edge.core.key_index import (
     page_of,
 )
 from edge.core.recall_table import surplus
+from edge.shell.spool.cursor import Position
 from edge.shell.spool.disk import is_lost
 from edge.shell.spool.segment import LaneFiles, Segment, index_path
 
@@ -34,8 +36,17 @@ def survey(files: LaneFiles, header: Header, end: int) -> Segment:
     return scanned(files, header, end)[0] if heading is None else _segment(header, heading)
 
 
-def settle(files: LaneFiles, header: Header, end: int) -> Segment:
+def settle(
+    files: LaneFiles, header: Header, end: int, cursor: Position, records: int | None
+) -> Segment:
     """Survey a sealed segment; if that needed a scan, it is the last that does.
+
+    Args:
+        files: The lane's directory.
+        header: Of the segment.
+        end: Where it ends.
+        cursor: It counts the frames before it.
+        records: Frames before the end, if anybody else knows.
 
     Raises:
         OSError: It cannot be read now.
@@ -45,7 +56,9 @@ def settle(files: LaneFiles, header: Header, end: int) -> Segment:
     heading = read_heading(files, header, end)
     if heading is not None:
         return _segment(header, heading)
-    segment, rows = scanned(files, header, end)
+    segment, rows = scanned(files, header, end, cursor)
+    if records is not None:
+        segment.records = records
     write(files, segment, rows)
     return segment
 
@@ -99,7 +112,10 @@ def pages(files: LaneFiles, segments: Sequence[Segment], entries_max: int) -> It
         OSError: Some of it cannot be read now.
     """
     filled = [segment for segment in segments if segment.records]
-    headings = [read_heading(files, segment.header, segment.end) for segment in filled]
+    headings = [
+        segment.heading or read_heading(files, segment.header, segment.end)
+        for segment in filled
+    ]
     dropped = surplus(sum(heading.entries for heading in headings if heading), entries_max)
     with_keys = False
     for segment, heading in zip(filled, headings, strict=True):
@@ -108,18 +124,30 @@ def pages(files: LaneFiles, segments: Sequence[Segment], entries_max: int) -> It
         yield _page(files, segment, heading, with_keys=with_keys)
 
 
-def scanned(files: LaneFiles, header: Header, end: int) -> tuple[Segment, bytes]:
+def scanned(
+    files: LaneFiles, header: Header, end: int, cursor: Position | None = None
+) -> tuple[Segment, bytes]:
     """Read all of a segment: what is in it, and the rows of its whole frames.
+
+    How many frames are damaged the next whole one tells by its number, or the cursor. At the
+    end nobody does, and as many are counted as begin like one.
 
     Raises:
         OSError: It cannot be read now.
     """
     segment = Segment(header)
     rows: list[bytes] = []
-    for _, found in files.scan(header, HEADER_BYTES, end):
+    known = Position(header.number)
+    if cursor and cursor.segment == header.number and cursor.offset <= end:
+        known = cursor
+    before = files.scan(header, HEADER_BYTES, known.offset)
+    for offset, found in chain(before, files.scan(header, known.offset, end)):
+        if offset == known.offset:
+            segment.records = known.records
         if isinstance(found, Frame):
             accepted_ms = found.record.accepted_ms
-            segment.grow(found.length, 1, accepted_ms, accepted_ms)
+            records = found.edgeseq - header.seq_first + 1 - segment.records
+            segment.grow(found.length, records, accepted_ms, accepted_ms)
             rows.append(row_of(found.record.footprint, accepted_ms))
         else:
             segment.end += found.length
@@ -161,13 +189,13 @@ def _page(
         page = decode(heading, content, with_keys=with_keys)
         if page is not None:
             return page
-    again, rows = scanned(files, segment.header, segment.end)
-    write(files, again, rows)
+    _, rows = scanned(files, segment.header, segment.end)
+    write(files, segment, rows)
     return page_of(rows, with_keys=with_keys)
 
 
 def _segment(header: Header, heading: Heading) -> Segment:
-    segment = Segment(header, heading.end, heading.records)
+    segment = Segment(header, heading.end, heading.records, heading=heading)
     if heading.rows:
         segment.oldest_ms, segment.newest_ms = heading.oldest_ms, heading.newest_ms
     return segment

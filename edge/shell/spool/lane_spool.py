@@ -12,7 +12,6 @@ only cannot be read now (no descriptor, no permission) is an ``OSError``, and wa
 """
 
 import logging
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -31,12 +30,9 @@ from edge.shell.spool.room import Room
 from edge.shell.spool.segment import LaneFiles
 from edge.shell.spool.shelf import Holdings, Shelf, Stretch
 from origin_client.envelope import number
+from origin_client.give_way import give_way
 
 log = logging.getLogger(__name__)
-
-TURN_RECORDS: Final = 256  # 0.6 ms of checksums: the event loop waits no longer for its turn
-TURN_S: Final = 1e-4
-"""A real sleep: a lock that is only given up is taken back before the other thread wakes."""
 
 
 class Stored(msgspec.Struct, frozen=True, gc=False):
@@ -58,19 +54,21 @@ class Stored(msgspec.Struct, frozen=True, gc=False):
 
 
 class Quarantined(msgspec.Struct, frozen=True, gc=False):
-    """Bytes of the spool that are no valid frame.
+    """Bytes of the spool that are no valid frame any more.
 
     Attributes:
         segment: Number of the segment.
         offset: Where they begin.
         raw: As they were read; zeros where the disk gave nothing.
         reason: What is wrong with them; for operators.
+        frames: How many they were: 0 for what is left of those before.
     """
 
     segment: int
     offset: int
     raw: bytes
     reason: str
+    frames: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +115,8 @@ class LaneSpool:
         self._budget: Final = budget
         self._room: Final = room
         self._acknowledged = shelf.cursor
-        self._gaps: list[Position] = []
+        self._gaps: list[tuple[Position, int]] = []
+        """Where damage was read that the durable cursor has not passed, and its frames."""
         self._read_ms: int | None = None
 
     @property
@@ -208,7 +207,7 @@ class LaneSpool:
             end = part.end
             if end < written.end:
                 break
-        return _chunk(frames, start, end)
+        return Chunk(frames, Position(start.segment, end, start.records + len(frames)))
 
     def _read_disk(self, stretch: Stretch, bytes_max: int, records_max: int) -> Chunk:
         """Read and verify.
@@ -216,31 +215,62 @@ class LaneSpool:
         Raises:
             OSError: It cannot be read now.
         """
-        start = stretch.start
+        start, header = stretch.start, stretch.header
         read_bytes = min(max(bytes_max, FRAME_BYTES_MAX), stretch.end - start.offset)
         window = self._files.read(start.segment, start.offset, read_bytes)
-        self._gaps = [gap for gap in self._gaps if gap < start]
+        self._gaps = [gap for gap in self._gaps if gap[0] < start]
         frames: list[Stored | Quarantined] = []
-        at, edgespool = 0, stretch.header.edgespool
+        torn: list[Quarantined] = []
+        at, records = 0, start.records
         is_end = start.offset + read_bytes == stretch.end
-        for found in scan(window, stretch.header, is_end=is_end):
+        for found in scan(window, header, is_end=is_end):
             past = at + found.length
-            if frames and (len(frames) == records_max or past > bytes_max):
+            if at and (len(frames) + len(torn) >= records_max or past > bytes_max):
                 break
-            if len(frames) % TURN_RECORDS == TURN_RECORDS - 1:
-                time.sleep(TURN_S)
+            give_way(len(frames))
             if isinstance(found, Frame):
+                before = found.edgeseq - header.seq_first
+                if torn:
+                    frames += self._quarantine(torn, before - records)
+                    torn = []
+                records = before + 1
                 self._read_ms = found.record.accepted_ms
-                frames.append(_number(found.record, edgespool, found.edgeseq))
+                frames.append(_number(found.record, header.edgespool, found.edgeseq))
             else:
-                frames.append(self._quarantine(start, at, window[at:past]))
+                raw = window[at:past]
+                offset = start.offset + at
+                torn.append(Quarantined(start.segment, offset, raw, _complaint(raw)))
             at = past
-        return _chunk(frames, start, start.offset + at)
+        end = start.offset + at
+        if torn:
+            before = self._count_before_whole(stretch, end)
+            frames += self._quarantine(torn, before - records)
+            records = max(before, records)
+        return Chunk(frames, Position(start.segment, end, records))
 
-    def _quarantine(self, start: Position, at: int, raw: bytes) -> Quarantined:
-        place = Position(start.segment, start.offset + at)
-        self._gaps.append(place)
-        return Quarantined(place.segment, place.offset, raw, _complaint(raw))
+    def _count_before_whole(self, stretch: Stretch, offset: int) -> int:
+        """Count the segment's frames before the first whole one from *offset* on.
+
+        Raises:
+            OSError: It cannot be read now.
+        """
+        for _, found in self._files.scan(stretch.header, offset, stretch.end):
+            if isinstance(found, Frame):
+                return found.edgeseq - stretch.header.seq_first
+        return stretch.records
+
+    def _quarantine(self, torn: Sequence[Quarantined], count: int) -> list[Quarantined]:
+        """Say that so many frames lay in these pieces: one in each, and the rest in the last."""
+        counts = [int(place < count) for place in range(len(torn))]
+        counts[-1] += max(0, count - len(torn))
+        self._gaps += [
+            (Position(piece.segment, piece.offset), frames)
+            for piece, frames in zip(torn, counts, strict=True)
+        ]
+        return [
+            msgspec.structs.replace(piece, frames=frames)
+            for piece, frames in zip(torn, counts, strict=True)
+        ]
 
     def _persist(self) -> None:
         after = self._acknowledged
@@ -254,17 +284,13 @@ class LaneSpool:
             return
         released = self._shelf.advance(after, self._read_ms)
         self._budget.give_back(self.lane, released)
-        self.quarantined += sum(gap < after for gap in self._gaps)
-        self._gaps = [gap for gap in self._gaps if gap >= after]
+        self.quarantined += sum(frames for gap, frames in self._gaps if gap < after)
+        self._gaps = [gap for gap in self._gaps if gap[0] >= after]
 
 
 def _number(record: Record, edgespool: str, edgeseq: int) -> Stored:
     value = number(record.envelope, edgespool, edgeseq)
     return Stored(edgespool, edgeseq, record.key, record.accepted_ms, value)
-
-
-def _chunk(frames: list[Stored | Quarantined], start: Position, end: int) -> Chunk:
-    return Chunk(frames, Position(start.segment, end, start.records + len(frames)))
 
 
 def _complaint(raw: bytes) -> str:

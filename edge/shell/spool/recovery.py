@@ -22,11 +22,11 @@ A crash in the midst of this leaves either the old state or the new one.
 import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 
 from edge.core.frame import HEADER_BYTES, Frame, Header, scan
 from edge.shell.spool.cursor import Position, load, store
-from edge.shell.spool.key_index import scanned, settle, told_end
+from edge.shell.spool.key_index import settle, told_end
 from edge.shell.spool.segment import INDEX_SUFFIX, SEGMENT_SUFFIX, LaneFiles, Segment
 
 
@@ -111,7 +111,8 @@ def recover(files: LaneFiles) -> Recovered:
     if headers and headers[-1].edgespool:
         last = headers[-1]
         start = cursor.offset if cursor.segment == last.number else HEADER_BYTES
-        tail = _tail(files, last, start, ends[last.number])
+        passed = cursor.records if cursor.segment == last.number else 0
+        tail = _tail(files, last, Position(last.number, start, passed), ends[last.number])
         torn_bytes = max(0, ends[last.number] - start - len(tail.content))
         if tail.content:
             copy = Header(number_next, last.edgespool, tail.seq_first, last.number, start)
@@ -122,7 +123,10 @@ def recover(files: LaneFiles) -> Recovered:
         if tail.is_whole:
             files.cut(last.number, start)
         ends[last.number] = start
-    segments = [_settle(files, header, ends[header.number], seen.sizes) for header in headers]
+    segments = [
+        settle(files, header, ends[header.number], cursor, _told_records(header, following))
+        for header, following in zip_longest(headers, headers[1:])
+    ]
     oldest_ms = _first_ms(files, segments, cursor)
     return Recovered(segments, cursor, oldest_ms, number_next, torn_bytes)
 
@@ -138,11 +142,12 @@ def _sweep(files: LaneFiles) -> None:
                 files.disk.unlink(files.directory / name)
 
 
-def _settle(files: LaneFiles, header: Header, end: int, sizes: Mapping[int, int]) -> Segment:
-    """Survey a segment; of one whose file is too short the index would promise too much."""
-    if sizes.get(header.number, end) < end:
-        return scanned(files, header, end)[0]
-    return settle(files, header, end)
+def _told_records(header: Header, following: Header | None) -> int | None:
+    """Tell how many frames a segment has by the number that its successor begins with."""
+    if following is None or following.predecessor != header.number:
+        return None
+    is_same_run = header.edgespool and following.edgespool == header.edgespool
+    return following.seq_first - header.seq_first if is_same_run else None
 
 
 def _resolve(found: Position | None, sizes: Mapping[int, int]) -> Position:
@@ -163,19 +168,19 @@ class _Tail:
     is_whole: bool
 
 
-def _tail(files: LaneFiles, last: Header, start: int, size: int) -> _Tail:
+def _tail(files: LaneFiles, last: Header, start: Position, size: int) -> _Tail:
     """Read from *start* to the end of the last whole frame.
 
     Where the disk gives nothing there may be accepted events: then everything is kept, and
     what is unreadable comes into quarantine instead of passing for a torn write.
     """
     unreadable = files.unreadable
-    content = files.read(last.number, start, size - start)
-    seq_first, at, end = last.seq_first, 0, 0
+    content = files.read(last.number, start.offset, size - start.offset)
+    seq_first, at, end = last.seq_first + start.records, 0, 0
     for found in scan(content, last, is_end=True):
         at += found.length
         if isinstance(found, Frame):
-            seq_first = seq_first if end else found.edgeseq
+            seq_first = min(seq_first, found.edgeseq)  # were it larger, the frame would be void
             end = at
     is_whole = files.unreadable == unreadable
     return _Tail(content[:end] if is_whole else content, seq_first, is_whole)

@@ -20,6 +20,7 @@ from edge.core.frame import (
     encode_header,
     scan,
 )
+from edge.core.key_index import Heading
 from edge.shell.spool.disk import Disk, Output, is_lost, publish
 
 SEGMENT_SUFFIX: Final = ".seg"
@@ -67,6 +68,7 @@ class Segment:
         records: Frames, whole or damaged.
         oldest_ms: ``accepted_ms`` of its first whole frame, unix ms; ``None`` without one.
         newest_ms: Of its last one.
+        heading: What its key index said at the start; ``None`` if there was none.
     """
 
     header: Header
@@ -74,6 +76,7 @@ class Segment:
     records: int = 0
     oldest_ms: int | None = None
     newest_ms: int | None = None
+    heading: Heading | None = None
 
     @property
     def number(self) -> int:

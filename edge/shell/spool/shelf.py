@@ -24,11 +24,13 @@ class Stretch:
         header: Of the segment.
         start: Where they begin.
         end: Offset behind them.
+        records: Frames before that offset, whole or damaged.
     """
 
     header: Header
     start: Position
     end: int
+    records: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +186,7 @@ class Shelf:
         for segment in self._segments[first:]:
             start = at if segment.number == at.segment else Position(segment.number)
             if start.offset < segment.end:
-                return Stretch(segment.header, start, segment.end)
+                return Stretch(segment.header, start, segment.end, segment.records)
         return None
 
     def _between(self, start: Position, end: Position) -> tuple[int, int]:
@@ -204,14 +206,14 @@ class Shelf:
 def _before(segment: Segment, at: Position) -> tuple[int, int]:
     """Count the bytes and records of *segment* in front of *at*.
 
-    Whoever has passed its end has passed all of it: where frames in a row are damaged, fewer
-    may have been read than there were.
+    Whoever has passed its end has passed all of it, and nobody more than that: where frames
+    are damaged, and neither index nor neighbours left, it is not known how many there were.
     """
     if at.segment < segment.number:
         return 0, 0
     if at.segment > segment.number or at.offset >= segment.end:
         return segment.size_bytes, segment.records
-    return at.offset - HEADER_BYTES, at.records
+    return at.offset - HEADER_BYTES, min(at.records, segment.records)
 
 
 def _number(segment: Segment) -> int:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.shell.spool.disk import OsDisk, is_full, publish, settle_directory
+from edge.shell.spool.disk import Disk, OsDisk, Output, is_full, publish, settle_directory
 from tests.fakes_disk import Call, FakeDisk
 
 DISK = OsDisk()
@@ -139,3 +139,37 @@ def test_what_is_written_unsynced_is_there_and_whose_it_is(tmp_path: Path) -> No
     assert path.read_bytes() == b"index"
     DISK.write_unsynced(tmp_path / "new", b"")
     assert (tmp_path / "new").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("promise", [Disk, Output])
+def test_a_disk_that_leaves_a_call_out_is_none(promise: type) -> None:
+    """Inherited from the promise, a sync would return at once, and nothing be durable."""
+    calls: dict[str, object] = {
+        name: object for name in vars(promise) if not name.startswith("_")
+    }
+    type("Whole", (promise,), calls)()
+
+    for left_out in calls:
+        rest = {name: call for name, call in calls.items() if name != left_out}
+        with pytest.raises(TypeError, match=left_out):
+            type("Partial", (promise,), rest)()
+
+
+def test_a_file_that_goes_while_a_directory_is_read_is_not_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who looks into a spool in use sees temporary files come and go."""
+    for name in ("here", "gone"):
+        (tmp_path / name).write_bytes(b"123")
+    scandir = os.scandir
+
+    @contextlib.contextmanager
+    def slow(path: Path) -> Generator[list["os.DirEntry[str]"]]:
+        with scandir(path) as entries:
+            seen = list(entries)
+            (tmp_path / "gone").unlink()
+            yield seen
+
+    monkeypatch.setattr(os, "scandir", slow)
+
+    assert DISK.files(tmp_path) == {"here": 3}

@@ -160,10 +160,10 @@ def test_behind_a_segment_without_an_index_everything_is_read() -> None:
     """How much it holds is not known before: what follows may be older than it seems."""
     disk = sealed(commits=4)
     files = LaneFiles(disk, DIRECTORY)
-    found = recover(files)
     disk.plan = lambda _index, call: (
         OSError(errno.EIO, "planned") if call.path.name == "0000000002.idx" else None
     )
+    found = recover(files)
 
     read = list(pages(files, found.segments, 10))
 
@@ -202,6 +202,7 @@ def test_columns_that_are_damaged_are_read_from_the_segment(is_skipped: bool) ->
     sessionless = Segment(found.segments[0].header, found.segments[0].end, 6)
     numbered = [row_of(_numbered(index), 5) for index in range(6)]
     disk.names[FIRST] = Node(bytearray(_heading_of(sessionless, numbered)))
+    found = recover(files)
 
     again = list(pages(files, found.segments, 10 if is_skipped else 1000))
 
@@ -226,12 +227,20 @@ def test_a_frame_damaged_behind_its_index_is_still_known() -> None:
     assert start(disk) == EVERYTHING
 
 
-def test_a_segment_that_lost_its_end_is_counted_as_it_will_be_read() -> None:
-    """What is missing comes as one gap: the index's count would never be used up."""
+def test_a_segment_that_lost_its_end_is_counted_as_it_was_written() -> None:
     disk = sealed()
     del disk.names[DIRECTORY / "0000000001.seg"].cached[HEADER_BYTES + 3 * size(record(0)) :]
 
-    assert start(disk) == ([(1, 4), *EVERYTHING[0][1:]], EVERYTHING[1])
+    assert start(disk) == EVERYTHING
+
+
+def test_a_heading_is_read_once_by_a_start() -> None:
+    disk = sealed()
+
+    start(disk)
+
+    headings = [c for c in disk.calls if c.name == "read" and c.path == FIRST]
+    assert len(headings) == 2, "and its columns"
 
 
 def test_an_index_that_only_cannot_be_read_now_stops_the_start() -> None:
@@ -250,8 +259,17 @@ def test_a_segment_without_a_readable_header_gets_no_index() -> None:
     disk.names[DIRECTORY / "0000000001.seg"].cached[:HEADER_BYTES] = bytes(HEADER_BYTES)
     before = content(disk, FIRST)
 
-    assert start(disk) == ([(1, 6), *EVERYTHING[0][1:]], list(range(6, 18)))
+    assert start(disk) == EVERYTHING, "the one it has still tells"
     assert content(disk, FIRST) == before
+
+
+def test_without_header_and_index_as_many_are_counted_as_begin_like_a_frame() -> None:
+    disk = sealed()
+    disk.names[DIRECTORY / "0000000001.seg"].cached[:HEADER_BYTES] = bytes(HEADER_BYTES)
+    del disk.names[FIRST]
+
+    assert start(disk) == ([(1, 6), *EVERYTHING[0][1:]], list(range(6, 18)))
+    assert FIRST not in disk.names
 
 
 def test_what_is_wrong_with_an_index_is_told() -> None:

@@ -7,11 +7,11 @@ import msgspec
 import pytest
 
 from edge.config import SpoolSettings
-from edge.core.frame import HEADER_BYTES, size
+from edge.core.frame import HEADER_BYTES, MARK, size
 from edge.core.reject import Reject
-from edge.shell.spool import lane_spool
 from edge.shell.spool.cursor import Position
 from edge.shell.spool.lane_spool import Quarantined, Stored
+from origin_client import give_way
 from tests.fakes_disk import Call, FakeDisk, unreadable
 from tests.fakes_spool import LANE, NOW_MS, ROOT, OneLane, record
 
@@ -90,13 +90,13 @@ def test_a_long_read_leaves_other_threads_their_turn(
     lane: OneLane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     turns: list[float] = []
-    monkeypatch.setattr(lane_spool, "TURN_RECORDS", 2)
+    monkeypatch.setattr(give_way, "TURN_RECORDS", 2)
     monkeypatch.setattr(time, "sleep", turns.append)
 
     frames, _ = read(lane)
 
     assert len(frames) == 6
-    assert turns == [lane_spool.TURN_S] * 3
+    assert turns == [give_way.TURN_S] * 2
 
 
 def test_nothing_more_is_an_empty_chunk_where_one_stood(lane: OneLane) -> None:
@@ -158,14 +158,15 @@ def test_a_segment_that_cannot_be_read_is_quarantined_and_the_lane_goes_on(
     disk.plan = unreadable(errno.EIO, FIRST)
 
     frames, after = read(lane)
-    assert [(type(frame), getattr(frame, "reason", "")) for frame in frames] == [
-        (Quarantined, "unreadable, or never written")
-    ]
+    assert [
+        (getattr(frame, "frames", 0), getattr(frame, "reason", "")) for frame in frames
+    ] == [(6, "unreadable, or never written")]
 
     frames, _ = read(lane, after)
     assert [type(frame) for frame in frames] == [Stored] * 6
     lane.reader.acknowledge(after)
-    assert lane.reader.holdings().records_waiting == 6, "however many were in there"
+    assert lane.reader.holdings().records_waiting == 6
+    assert lane.reader.quarantined == 6
 
 
 @pytest.mark.parametrize(
@@ -199,6 +200,59 @@ def test_damaged_neighbours_with_their_marks_are_counted_one_by_one(
     assert [type(frame) for frame in frames] == [Stored] + [Quarantined] * 3 + [Stored] * 2
     lane.reader.acknowledge(after)
     assert lane.reader.quarantined == 3
+
+
+@pytest.mark.parametrize(
+    ("first", "past", "expected"),
+    [
+        pytest.param(0, 3, [3, None, None, None], id="before whole ones"),
+        pytest.param(1, 4, [None, 3, None, None], id="among them"),
+        pytest.param(2, 6, [None, None, 4], id="up to the end"),
+        pytest.param(0, 6, [6], id="all"),
+    ],
+)
+@pytest.mark.parametrize("records_max", [1, 2, 99])
+def test_damaged_neighbours_without_their_marks_are_counted_all_the_same(
+    lane: OneLane,
+    disk: FakeDisk,
+    first: int,
+    past: int,
+    expected: list[int | None],
+    records_max: int,
+) -> None:
+    start, end = HEADER_BYTES + first * ONE, HEADER_BYTES + past * ONE
+    disk.names[FIRST].cached[start:end] = bytes(end - start)
+
+    at, told = lane.reader.cursor, list[int | None]()
+    while at < Position(1, HEADER_BYTES + 6 * ONE):
+        frames, at = read(lane, at, records_max=records_max)
+        told += [getattr(frame, "frames", None) for frame in frames]
+        lane.reader.acknowledge(at)
+        passed = 12 - lane.reader.holdings().records_waiting
+        assert passed == at.records == lane.reader.quarantined + told.count(None)
+
+    assert told == expected
+    assert lane.reader.quarantined == past - first
+
+
+@pytest.mark.parametrize("records_max", [2, 99])
+def test_what_is_left_of_a_damaged_frame_beside_its_mark_is_kept_and_not_counted(
+    lane: OneLane, disk: FakeDisk, records_max: int
+) -> None:
+    start = HEADER_BYTES + ONE
+    count, rest = divmod(ONE, len(MARK))
+    disk.names[FIRST].cached[start : start + ONE] = MARK * count + bytes(rest)
+
+    frames, after = read(lane, records_max=records_max)
+    while len(frames) < count + 5:
+        more, after = read(lane, after, records_max=records_max)
+        frames += more
+
+    torn = [frame for frame in frames if isinstance(frame, Quarantined)]
+    assert [frame.frames for frame in torn] == [1] + [0] * (count - 1)
+    assert sum(len(frame.raw) for frame in torn) == ONE
+    lane.reader.acknowledge(after)
+    assert lane.reader.quarantined == 1
 
 
 def test_a_lane_tells_its_directory(lane: OneLane) -> None:

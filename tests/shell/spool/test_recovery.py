@@ -156,7 +156,7 @@ def test_every_flipped_bit_costs_the_record_it_hits(is_last: bool) -> None:  # n
 
 def test_a_successor_tells_how_far_a_segment_is_valid() -> None:
     """What was written after a failed sync is on disk, and never comes back."""
-    files = lane(s1=segment(1, RECORDS), s2=segment(2, [], before=(1, ENDS[2])))
+    files = lane(s1=segment(1, RECORDS), s2=segment(2, [], first=3, before=(1, ENDS[2])))
 
     assert ids(files, recover(files)) == [0, 1]
 
@@ -165,8 +165,8 @@ def test_an_unused_successor_does_not_hide_where_its_predecessor_ends() -> None:
     """The rename was done, the directory's sync failed, the next number was used."""
     files = lane(
         s1=segment(1, RECORDS),
-        s2=segment(2, [], before=(1, ENDS[2])),
-        s3=segment(3, RECORDS[4:], before=(1, ENDS[2])),
+        s2=segment(2, [], first=3, before=(1, ENDS[2])),
+        s3=segment(3, RECORDS[4:], first=3, before=(1, ENDS[2])),
     )
 
     assert ids(files, recover(files)) == [0, 1, 4]
@@ -328,7 +328,7 @@ def test_a_lost_header_leaves_its_frames_to_quarantine_and_its_file_alone() -> N
 
 def test_what_a_lost_header_had_declared_void_stays_so_by_its_predecessors_index() -> None:
     aborted = segment(1, RECORDS)
-    after = segment(2, RECORDS[:1], before=(1, ENDS[2]))
+    after = segment(2, RECORDS[:1], first=3, before=(1, ENDS[2]))
     files = lane(s1=aborted, s2=after)
     recover(files)  # leaves the index of what is valid in the first
     disk_of(files).names[name(2)].cached[:HEADER_BYTES] = bytes(HEADER_BYTES)
@@ -354,7 +354,9 @@ def test_a_segment_that_waits_is_believed_though_its_successor_is_gone() -> None
 
 
 def test_an_index_of_another_life_tells_no_end() -> None:
-    files = lane(s1=segment(1, RECORDS), s2=segment(2, RECORDS[:1], before=(1, ENDS[2])))
+    files = lane(
+        s1=segment(1, RECORDS), s2=segment(2, RECORDS[:1], first=3, before=(1, ENDS[2]))
+    )
     recover(files)
     other = Header(1, RUN.replace("0", "1"))
     disk_of(files).names[name(1)].cached[:HEADER_BYTES] = encode_header(other)
@@ -364,3 +366,55 @@ def test_an_index_of_another_life_tells_no_end() -> None:
 
 def test_a_file_cut_within_its_header_has_no_torn_bytes() -> None:
     assert recover(lane(s1=segment(1, RECORDS)[:100])).torn_bytes == 0
+
+
+def test_of_damaged_frames_in_a_row_the_next_one_whole_tells_how_many_they_were() -> None:
+    content = bytearray(segment(1, RECORDS))
+    content[ENDS[1] : ENDS[4]] = bytes(ENDS[4] - ENDS[1])
+    files = lane(s1=bytes(content), s2=segment(2, [], first=6, before=(1, ENDS[5])))
+
+    assert [found.records for found in recover(files).segments] == [5, 0]
+
+
+def test_of_damaged_frames_at_the_end_the_next_segment_tells_how_many_they_were() -> None:
+    content = bytearray(segment(1, RECORDS))
+    content[ENDS[2] :] = bytes(ENDS[5] - ENDS[2])
+    files = lane(s1=bytes(content), s2=segment(2, [], first=6, before=(1, ENDS[5])))
+
+    assert [found.records for found in recover(files).segments] == [5, 0]
+
+
+def test_of_damaged_frames_at_the_end_of_a_run_an_index_tells_how_many_they_were() -> None:
+    content = bytearray(segment(1, RECORDS))
+    follows = Header(2, RUN.replace("0", "1"), 1, 1, ENDS[5])
+    files = lane(s1=bytes(content), s2=encode_header(follows))
+    recover(files)  # leaves the index
+    at = disk_of(files).names[name(1)].cached
+    at[ENDS[2] :] = bytes(ENDS[5] - ENDS[2])
+
+    assert [found.records for found in recover(files).segments] == [5, 0]
+
+    del disk_of(files).names[name(1).with_suffix(".idx")]
+    found = recover(files)
+    assert [found.records for found in found.segments] == [3, 0], "one at least, nobody knows"
+
+
+def test_damaged_frames_at_the_cursor_keep_their_numbers_in_the_copy() -> None:
+    content = bytearray(segment(1, RECORDS))
+    content[ENDS[1] : ENDS[3]] = bytes(ENDS[3] - ENDS[1])
+    files = lane(s1=bytes(content))
+    store(files, Position(1, ENDS[1], 1))
+
+    found = recover(files)
+
+    assert [(each.header.seq_first, each.records) for each in found.segments] == [
+        (1, 1),
+        (2, 4),
+    ]
+
+
+def test_a_cursor_that_counts_too_much_voids_no_frame() -> None:
+    files = lane(s1=segment(1, RECORDS))
+    store(files, Position(1, ENDS[1], 9))
+
+    assert ids(files, recover(files)) == list(range(5))

@@ -65,9 +65,9 @@ def test_what_is_synced_waits() -> None:
 
 def test_the_next_stretch_is_found_past_what_is_finished_empty_or_deleted() -> None:
     lane = shelf()
-    five = Stretch(Header(5, RUN), Position(5), HEADER_BYTES + 400)
+    five = Stretch(Header(5, RUN), Position(5), HEADER_BYTES + 400, 4)
 
-    assert lane.find(at(2, 3)) == Stretch(Header(2, RUN), at(2, 3), HEADER_BYTES + 500)
+    assert lane.find(at(2, 3)) == Stretch(Header(2, RUN), at(2, 3), HEADER_BYTES + 500, 5)
     assert lane.find(at(2, 5)) == five
     assert lane.find(Position(3)) == five
     assert lane.find(Position(4, 999)) == five
