@@ -26,6 +26,10 @@ from edge.shell.doorkeeper import Doorkeeper
 if TYPE_CHECKING:
     from uvicorn._types import ASGI3Application, ASGISendEvent, HTTPResponseStartEvent
 
+LINGER_S: Final = 0.25
+"""An idle connection of a process that leaves is open for so long: what is on its way by then,
+over any distance, is still answered, and whoever sends four times a second is told to go."""
+
 _CLOSE: Final = (b"connection", b"close")
 
 
@@ -79,6 +83,17 @@ class WireProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
         if self._doorkeeper is not None:
             self._doorkeeper.let_out()
+
+    @override
+    def shutdown(self) -> None:
+        """End when what is under way is answered; if nothing is, when nothing more can be.
+
+        Source: RFC 9112 §9.6: a request may be on its way while the connection is closed.
+        """
+        if self.cycle is None or self.cycle.response_complete:  # type: ignore[redundant-expr]  # until the first
+            self.loop.call_later(LINGER_S, super().shutdown)
+        else:
+            super().shutdown()
 
     @override
     def on_headers_complete(self) -> None:

@@ -28,7 +28,7 @@ DRAIN_S: Final = 5
 FORWARDED_TIMEOUT_S: Final = 60.0
 FORWARDED_POLL_S: Final = 0.1  # each look costs the gateway 2 ms
 SCRAPE_INTERVAL_S: Final = 1.0  # oftener than any Prometheus
-ASK_TIMEOUT_S: Final = 5.0
+ASK_TIMEOUT_S: Final = 30.0  # 2 ms; on a machine that others use up, some seconds
 
 QUOTA: Final = 100_000_000  # per second: configured, charged, never used up
 LIMITED: Final = ("player", "service", "brand", "address", "node")
@@ -191,6 +191,7 @@ class Wanted:
         jwks: Whose tokens it believes.
         origin: URL; ``None``: the embedded log.
         entries: ``spool.dedupe_entries_max``; ``None``: its default.
+        memory_max: ``node.memory_max``, bytes; ``None``: its default.
         tree: Whose code it runs.
     """
 
@@ -198,6 +199,7 @@ class Wanted:
     jwks: str
     origin: str | None = None
     entries: int | None = None
+    memory_max: int | None = None
     tree: Path = field(default=ROOT)
 
     def settings(self, room: Path) -> str:
@@ -207,11 +209,13 @@ class Wanted:
             for name in LIMITED
         )
         entries = "" if self.entries is None else f"dedupe_entries_max = {self.entries}"
+        memory = "" if self.memory_max is None else f"memory_max = {self.memory_max}"
         return f"""
 [node]
 name = "bench-1"
 region = "bench"
 drain_s = {DRAIN_S}
+{memory}
 [http]
 port = 0
 [admin]

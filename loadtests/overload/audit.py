@@ -6,10 +6,9 @@ Source: origin_client.log_layout, "Record".
 """
 
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
-import orjson
+from edge.demo.audit import read_log
 
 FAULTS_QUOTED_MAX = 5  # of each kind: one cause makes thousands
 
@@ -22,7 +21,7 @@ def audit(log: Path, accepted: Path) -> list[str]:
         ValueError: The log is not what its format says.
     """
     due = set(accepted.read_text("ascii").split())
-    found = Counter(_ids(log))
+    found = Counter(str(line.envelope["id"]) for line in read_log(log))
     lost = due - found.keys()
     strange = found.keys() - due
     twice = [name for name, count in found.items() if count > 1]
@@ -33,15 +32,7 @@ def audit(log: Path, accepted: Path) -> list[str]:
     ]
 
 
-def _ids(log: Path) -> Iterator[str]:
-    """Read every lane; a line counts once its newline is there."""
-    for file in sorted(log.glob("edge.*/*/*.jsonl")):
-        if file.parts[-3] != "edge.refused.v1":
-            with file.open("rb") as lines:
-                yield from (orjson.loads(line)["value"]["id"] for line in lines)
-
-
-def _quoted(what: str, names: Iterator[str] | set[str] | list[str]) -> list[str]:
+def _quoted(what: str, names: set[str] | list[str]) -> list[str]:
     every = sorted(names)
     some = ", ".join(every[:FAULTS_QUOTED_MAX])
     return [f"{len(every)} {what}: {some}"] if every else []

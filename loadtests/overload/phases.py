@@ -18,7 +18,12 @@ FIRST_NS: Final = 1 * NS_PER_S  # of a phase: the node finds out
 FIRST_S: Final = FIRST_NS / NS_PER_S
 
 WAIT_MS_MAX: Final = 1_000.0
-TOLERANCE_MS: Final = 250.0  # a turn of the loop, and a generator that had no time to look
+TOLERANCE_MS: Final = 250.0
+"""A node looks for who waited in vain once in a turn of its loop, and the generator reads the
+clock when it comes to look, behind what it has to send."""
+
+MEMORY_MAX_BYTES: Final = 384 << 20
+"""``node.memory_max``: about the least that is accepted with tables of the default size."""
 
 GOALS: Final = {2.0: 0.9, 5.0: 0.7}
 """Share of the saturation that is accepted, by how many times it is offered."""
@@ -50,8 +55,8 @@ class Phase:
 
     Attributes:
         times: Of the saturation, that fell due.
-        offered_per_s: Requests that fell due.
-        sent_per_s: Of them, those whose connection was free.
+        offered_per_s: Requests that fell due, whether or not they could be sent.
+        sent_per_s: Of them, those whose connection was free: what the node really was asked.
         accepted_per_s: Of those.
         refused_per_s: The rest of those.
         p50_ms: Of the accepted.
@@ -99,6 +104,8 @@ class Result:
         share = self.share(phase)
         slower = phase.p99_ms / self.baseline.p99_ms
         checks = {
+            f"holds {phase.rss_bytes >> 20} MiB": phase.rss_bytes <= MEMORY_MAX_BYTES,
+            "refuses nothing: it was no overload": phase.refused_per_s > 0,
             f"accepts {share:.2f} of the saturation": share >= GOALS[phase.times],
             f"p99 is {slower:.1f} times the baseline's": slower <= SLOWER_MAX,
             f"a refused one waited {phase.longest_refused_ms:.0f} ms": (

@@ -16,6 +16,7 @@ from loadtests.bench.subjects import Subject, Wanted, gateway, on_cores
 from loadtests.overload import generator
 from loadtests.overload.audit import audit
 from loadtests.overload.conductor import Conductor
+from loadtests.overload.phases import MEMORY_MAX_BYTES
 
 PLAYERS: Final = 2_000  # far above the connections: one's next event overtakes none before it
 
@@ -58,6 +59,8 @@ def stage(room: Path) -> Generator[Stage, None, None]:
     with (
         on_cores(load),
         started(generator.__name__, PLAYERS, Conductor) as conductor,
-        gateway(Wanted("gateway", conductor.jwks), room, servers) as subject,
+        gateway(
+            Wanted("gateway", conductor.jwks, memory_max=MEMORY_MAX_BYTES), room, servers
+        ) as subject,
     ):
         yield Stage(room, subject, conductor)

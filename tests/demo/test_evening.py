@@ -101,21 +101,20 @@ LOST = DRAINED + 'edge_forwarded_total{lane="bet"} 1.0\n'
 
 
 @pytest.mark.parametrize(
-    ("texts", "faults"),
+    ("texts", "timeout_s", "faults"),
     [
-        ([WAITS, WAITS, DRAINED], []),
-        ([WAITS, LOST], ["/metrics, lane bet: came in 0, went out 1"]),
-        ([WAITS], ["records still wait for the origin after 0 s"]),
+        ([WAITS, WAITS, DRAINED], TIMEOUT_S, []),
+        ([WAITS, LOST], TIMEOUT_S, ["/metrics, lane bet: came in 0, went out 1"]),
+        ([WAITS], 0.2, ["records still wait for the origin after 0 s"]),
     ],
     ids=["drained", "drained and wrong", "stuck"],
 )
 def test_counters_are_judged_once_nothing_waits(
-    monkeypatch: pytest.MonkeyPatch, texts: list[str], faults: list[str]
+    texts: list[str], timeout_s: float, faults: list[str]
 ) -> None:
-    monkeypatch.setattr("edge.demo.evening.DRAIN_TIMEOUT_S", 0.4)
     gateway = cast("Gateway", Counting([*texts]))  # all that is asked of one
 
-    assert drain(gateway) == faults
+    assert drain(gateway, timeout_s) == faults
 
 
 def demo(room: Path, *, seconds: float, is_kept: bool) -> subprocess.Popen[str]:

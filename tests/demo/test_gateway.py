@@ -67,6 +67,22 @@ def test_one_that_does_not_start_is_quoted(
     assert gateway.process is None
 
 
+def test_one_that_never_listens_is_told_from_one_that_was_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(house, "START_TIMEOUT_S", 0.2)
+    silent = stand_in(tmp_path, monkeypatch, "import time; time.sleep(60)")
+    with pytest.raises(GatewayError, match="not listening") as hangs:
+        silent.start()
+    killed = stand_in(tmp_path, monkeypatch, "import os; os.kill(os.getpid(), 9)")
+    monkeypatch.setattr(house, "START_TIMEOUT_S", 20.0)
+    with pytest.raises(GatewayError) as ended:
+        killed.start()
+
+    assert (hangs.value.code, ended.value.code) == (None, -9)
+    assert silent.process is None
+
+
 def test_one_that_does_not_leave_is_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -77,16 +93,6 @@ def test_one_that_does_not_leave_is_killed(
         gateway.stop(0.2)
 
     assert gateway.process is None
-
-
-def test_one_that_says_nothing_is_killed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(house, "START_TIMEOUT_S", 0.2)
-    gateway = stand_in(tmp_path, monkeypatch, "import time; time.sleep(60)")
-
-    with pytest.raises(GatewayError, match="exit code -9"):
-        gateway.start()
 
 
 def test_sections_become_tables_and_lists_arrays_of_tables() -> None:

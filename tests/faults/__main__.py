@@ -2,21 +2,25 @@
 
 In: which campaigns, short or full; out: lines of progress, the table, and exit code 1 if a goal
 was missed. Each campaign has a room of its own, which is removed. Full results are kept in
-``build/faults/``, from which ``--readme`` writes the table of all that ran so far.
+``build/faults/``, from which ``--readme`` writes the table of all that ran so far. One who is told
+to end by SIGTERM or SIGHUP cleans up first: gateways end, mounts and loop devices go.
 """
 
 import argparse
 import contextlib
 import inspect
 import shutil
+import signal
 import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from pathlib import Path
-from typing import Any, Final, cast
+from types import FrameType
+from typing import Any, Final, NoReturn, cast
 
+from loadtests.bench.report import machine
 from tests.faults.backups import backups
 from tests.faults.broker_faults import broker_faults
 from tests.faults.bulkheads import bulkheads
@@ -65,6 +69,12 @@ CAMPAIGNS: Final[tuple[tuple[str, Campaign], ...]] = (
 """All there are, in the order of the table."""
 
 SHELF: Final = ROOT / "build" / "faults"
+SKIPPED: Final = "SKIPPED"
+"""So begins the line of a campaign that does not run, with its reason."""
+
+ENDINGS: Final = (signal.SIGTERM, signal.SIGHUP)
+EXIT_SIGNALLED: Final = 128
+"""And the signal's number. Source: POSIX.1-2017, Shell Command Language §2.8.2."""
 
 
 def run(
@@ -76,9 +86,16 @@ def run(
     """
     began_s = time.monotonic()
     rows: list[Row] = []
+    skipped: list[str] = []
+
+    def listen(line: str) -> None:
+        if line.startswith(SKIPPED):
+            skipped.append(line)
+        tell(line)
+
     room = Path(tempfile.mkdtemp(prefix=f"edge-faults-{name}-"))
     try:
-        rows.extend(campaign(scale, room, tell))
+        rows.extend(campaign(scale, room, listen))
     except Exception as error:  # noqa: BLE001  # the supervisor of campaigns: the rest is to run
         tell(traceback.format_exc())
         rows.append(Row(name, "runs to its end", f"broke: {type(error).__name__}", False))
@@ -88,7 +105,15 @@ def run(
         else:
             shutil.rmtree(room, ignore_errors=True)
     seconds = time.monotonic() - began_s
-    return Result(name=name, commit=commit(), date=today(), seconds=seconds, rows=rows)
+    return Result(
+        name=name,
+        commit=commit(),
+        date=today(),
+        seconds=seconds,
+        rows=rows,
+        machine=machine(),
+        skipped="" if rows else "; ".join(skipped),
+    )
 
 
 def chosen(only: str) -> list[tuple[str, Campaign]]:
@@ -139,16 +164,37 @@ def main(arguments: Sequence[str]) -> int:
             _say(f"{name:12} {(inspect.getdoc(campaign) or '').partition(chr(10))[0]}")
         return 0
     scale = Scale.FULL if options.full else Scale.SHORT
-    results = [
-        _told(name, campaign, scale, options.results, keeps=options.keep)
-        for name, campaign in campaigns
-    ]
+    with ended_in_order():
+        results = [
+            _told(name, campaign, scale, options.results, keeps=options.keep)
+            for name, campaign in campaigns
+        ]
     _say("\n" + markdown(row for result in results for row in result.rows))
     for fault in (fault for result in results for fault in result.faults()):
         _say(f"FAULT: {fault}")
     if options.readme is not None:
         _publish(options)
-    return 0 if all(result.is_reached for result in results) else 1
+    left_out = [each for each in results if scale is Scale.SHORT and each.skipped]
+    for result in left_out:
+        _say(f"NOT RUN, AND IN NO VERDICT: {result.name}: {result.skipped}")
+    return 0 if all(each.is_reached for each in results if each not in left_out) else 1
+
+
+@contextlib.contextmanager
+def ended_in_order() -> Generator[None]:
+    """Have a signal to end unwind what runs, once: what is entered is left, what is built goes."""
+    before = {number: signal.signal(number, _end) for number in ENDINGS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _end(number: int, _frame: FrameType | None) -> NoReturn:
+    for each in ENDINGS:
+        signal.signal(each, signal.SIG_IGN)  # a second one would cut the cleaning short
+    sys.exit(EXIT_SIGNALLED + number)
 
 
 def _publish(options: Any) -> None:  # argparse's namespace

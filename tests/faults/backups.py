@@ -9,24 +9,24 @@ other numbers. Nothing may be lost, and no number may name two records: every st
 a run of its own.
 """
 
+import hashlib
 import shutil
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final, TypeAlias
 
 from edge.demo.evening import drain
 from edge.shell.spool.segment import INDEX_SUFFIX, SEGMENT_SUFFIX
-from tests.faults.closing import close_books
-from tests.faults.ledger import SETTINGS, Allowed, Shape, ledger
+from tests.faults.closing import DRAIN_TIMEOUT_S, close_books
+from tests.faults.ledger import SETTINGS, Account, Allowed, Ledger, Shape, ledger
 from tests.faults.row import Row, Scale, Tell
-from tests.system.world import world
+from tests.system.world import World, world
 
 SEED: Final = 20_261_123
 SHAPE: Final = Shape(services=4, players=2, batch=20, per_s=2000, repeats=False)
 """Nobody repeats what was answered: an older spool does not know it, and need not."""
 
-TALK_S: Final = 0.7
+EVENTS: Final = 500  # of each life, at least
 GOAL: Final = "starts, 0 lost, no number for two records"
 AGAIN: Final = Allowed(again=True)
 """The window is documented: it is what the spool holds."""
@@ -50,27 +50,47 @@ def _told(name: str, restore: Restore, place: Path) -> Row:
     with ledger(place, SEED) as book, world(place, SETTINGS) as here:
         here.jwks.write_text(book.jwks)
         gateway, copy = here.gateway, place / "copy"
-        gateway.start()
-        book.begin(gateway.public, SHAPE)
-        time.sleep(TALK_S)
+        _live(here, book)
         gateway.kill()
         _copy(here.spool, copy)
-        gateway.start()
-        book.begin(gateway.public, SHAPE)
-        time.sleep(TALK_S)
+        _live(here, book)
         faults: list[str] = []
         if restore in _REPLACING:
             book.rest()
-            faults = drain(gateway)
+            faults = drain(gateway, DRAIN_TIMEOUT_S)
         gateway.kill()
-        restore(copy, here.spool)
-        gateway.start()
-        book.begin(gateway.public, SHAPE)
-        time.sleep(TALK_S)
-        closing = close_books(here, book, allowed=AGAIN)
+        faults += unrestored(restore, copy, here.spool)
+        begun = _live(here, book)
+        closing = close_books(
+            here, book, owed_min=3 * EVENTS, broken_max=begun.broken, allowed=AGAIN
+        )
     again = f"{closing.found}, {closing.findings.again:,} under another"
     faults += closing.faults
     return Row(name, GOAL, again, not faults, tuple(faults))
+
+
+def unrestored(restore: Restore, copy: Path, spool: Path) -> list[str]:
+    """Restore; say so if that changed nothing: then nothing is tried."""
+    before = _contents(spool)
+    restore(copy, spool)
+    return ["nothing was restored"] if _contents(spool) == before else []
+
+
+def _contents(spool: Path) -> dict[Path, bytes]:
+    return {
+        file: hashlib.blake2b(file.read_bytes()).digest()
+        for file in spool.rglob("*")
+        if file.is_file()
+    }
+
+
+def _live(here: World, book: Ledger) -> Account:
+    """Start the gateway; return the books of then, when some events were accepted."""
+    here.gateway.start()
+    begun = book.begin(here.gateway.public, SHAPE)
+    wanted = begun.accepted + EVENTS
+    here.wait(lambda: book.mark().accepted >= wanted, "events are accepted")
+    return begun
 
 
 def _copy(source: Path, target: Path) -> None:

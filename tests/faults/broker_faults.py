@@ -16,7 +16,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tests.faults.broker_kinds import SHARED, SHARES, Kind
+from tests.faults.broker_kinds import (
+    CUTTING,
+    SHARED,
+    SHARES,
+    Kind,
+    cut_answers,
+    fail_what_is_written,
+)
 from tests.faults.broker_stage import (
     NotRecoveredError,
     Stage,
@@ -24,12 +31,13 @@ from tests.faults.broker_stage import (
     stage,
 )
 from tests.faults.closing import Closing, close_books
-from tests.faults.ledger import Allowed
+from tests.faults.ledger import Allowed, Findings
 from tests.faults.row import Row, Scale, Tell
 from tests.kafka import jars
 from tests.kafka.broker import Broker
 
 SEED: Final = 20_261_124
+EVENTS_MIN: Final = 50  # accepted for each fault, which takes a second at least
 PROGRESS_EVERY: Final = 10
 WHAT: Final = "broker faults of {} kinds on a real Kafka, under load"
 GOAL: Final = (
@@ -66,17 +74,19 @@ def sequence(scale: Scale, seed: int) -> list[Kind]:
     return kinds
 
 
-def endure(
-    kinds: Sequence[Kind], room: Path, broker: Broker, tell: Tell, *, seed: int
-) -> Outcome:
-    """Do all *kinds* to a running broker that has its topics, and compare the books."""
+def endure(scale: Scale, room: Path, broker: Broker, tell: Tell, *, seed: int) -> Outcome:
+    """Do all kinds to a running broker that has its topics, and compare the books."""
+    kinds = sequence(scale, seed)
     done: Counter[str] = Counter()
     slowest_s = 0.0
-    with stage(room, broker, seed, tell) as on:
+    with stage(room, broker, seed, tell, scale) as on:
         for number, kind in enumerate(kinds, 1):
             began_s, before = time.monotonic(), len(on.faults)
+            made, cuts = on.proxy.made, on.proxy.cuts
             try:
                 kind(on)
+                if kind in CUTTING:
+                    on.wait_until_cut(made, cuts + (kind is cut_answers))
                 recovered_s = on.recover()
             except NotRecoveredError as error:
                 on.faults.append(f"after {kind.__name__}: {error}")
@@ -87,8 +97,15 @@ def endure(
             took_s = time.monotonic() - began_s
             if number % PROGRESS_EVERY == 0 or len(kinds) < PROGRESS_EVERY:
                 tell(f"{number} {kind.__name__} {took_s:.1f} s, {_progress(on)}")
-        closing = _close(on)
+        closing = _close(on, len(kinds))
+        on.faults += undone(done, closing.findings)
         return Outcome(done, on.told, slowest_s, closing, (*on.faults, *closing.faults))
+
+
+def undone(done: Counter[str], findings: Findings) -> list[str]:
+    """Tell of faults that left no trace, and so were none."""
+    is_written_twice = findings.repeated > 0 or not done[fail_what_is_written.__name__]
+    return [] if is_written_twice else ["what was written and denied does not lie there twice"]
 
 
 def _progress(on: Stage) -> str:
@@ -96,15 +113,19 @@ def _progress(on: Stage) -> str:
     return f"{account.accepted:,} accepted, {account.refused or 'nothing'} refused"
 
 
-def _close(on: Stage) -> Closing:
+def _close(on: Stage, count: int) -> Closing:
     """Compare the books: with the deleted topics first, then with those that are there."""
     origins: tuple[str | Path, ...] = (
         *on.gone,
         f"kafka://{on.broker.bootstrap}",
         f"dead:{on.here.spool}",
     )
-    closing = close_books(on.here, on.book, *origins, allowed=Allowed(strangers=True))
+    owed_min, others = EVENTS_MIN * count, Allowed(strangers=True)
+    closing = close_books(on.here, on.book, *origins, owed_min=owed_min, allowed=others)
     on.check_neighbours()
+    own = len(on.large) + len(on.neighbours)
+    if closing.findings.strays != own:
+        on.faults.append(f"{closing.findings.strays - own} records of nobody's")
     return closing
 
 
@@ -136,4 +157,4 @@ def broker_faults(scale: Scale, room: Path, tell: Tell, *, seed: int = SEED) -> 
     home.mkdir()
     with Broker(home, class_path) as broker:
         make_topics_apart(broker)
-        yield row(endure(kinds, room, broker, tell, seed=seed), kinds)
+        yield row(endure(scale, room, broker, tell, seed=seed), kinds)

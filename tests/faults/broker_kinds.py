@@ -4,6 +4,7 @@ Each does its harm to a stage while all is well, says what readiness must tell m
 it and returns; the campaign then waits until the gateway has recovered.
 """
 
+import contextlib
 import time
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -127,8 +128,13 @@ def fail_what_is_written(stage: Stage) -> None:
     is denied. So it must be sent again, and lies there twice.
     """
     lane = stage.rng.choice(DENIED_LANES)
-    with faults.black_hole(stage.proxy.down):
+    with contextlib.ExitStack() as unheard:
+        with faults.black_hole(stage.proxy.up):
+            before = stage.written(lane.topic)
+            stage.last(LOOK_S)  # what was answered is heard
+            unheard.enter_context(faults.black_hole(stage.proxy.down))
         stage.last(1)
+        stage.wait_until_written(lane.topic, before + 1)
         with faults.denied(stage.broker, lane.topic):
             faults.reset(stage.proxy)
             stage.proxy.heal()
@@ -192,6 +198,21 @@ def refuse(stage: Stage) -> None:
     with faults.refused(stage.proxy):
         stage.last(2, AWAY)
 
+
+CUTTING: Final = frozenset(
+    {
+        crash,
+        restart,
+        flap,
+        fail_what_is_written,
+        cut_answers,
+        swallow_all,
+        reset,
+        half_close,
+        refuse,
+    }
+)
+"""After these the gateway must have made new connections, or nothing was done to it."""
 
 SHARED: Final[Mapping[Kind, int]] = MappingProxyType(
     {too_large: 1, deny: 1, make_anew: 1, fail_what_is_written: 1, cut_answers: 1, flap: 1}

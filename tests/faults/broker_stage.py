@@ -10,7 +10,7 @@ import random
 import re
 import time
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, cast
@@ -24,20 +24,26 @@ from edge.demo.payloads import Visit, interactions
 from origin_client.notice import DEAD_TOPIC, REFUSED_TOPIC
 from tests.faults.ledger import SETTINGS, Ledger, Shape, ledger
 from tests.faults.proxy import Proxy
-from tests.faults.row import Tell
+from tests.faults.row import Scale, Tell
 from tests.kafka.broker import Broker
 from tests.kafka.tail import Tail
 from tests.system.world import World, world
 
-SHAPE: Final = Shape(services=6, players=4, batch=10, per_s=400)
-"""Enough that each lane has something under way at any moment; 700,000 events in half an hour."""
+SHAPES: Final[Mapping[Scale, Shape]] = {
+    # A tenth of what a gateway under coverage forwards on a core that it shares.
+    Scale.SHORT: Shape(services=6, players=4, batch=10, per_s=200, subjects=1),
+    # Each lane has something under way at any moment; 700,000 events in half an hour.
+    Scale.FULL: Shape(services=6, players=4, batch=10, per_s=400, subjects=1),
+}
+"""One key in each of a service's lanes: several of its records are under way at any moment, so
+that whoever overtakes is seen."""
 
 OPTIONS: Final[Settings] = {'"batch.num.messages"': 5}
 """Small requests, so that several are on their way when one fails: else none is overtaken."""
 
 LOOK_S: Final = 0.1
-TOLD_S: Final = 20.0  # a cause is told within 5 s of silence; a busy machine takes longer
-RECOVERED_S: Final = 60.0
+TOLD_S: Final = 60.0  # a cause is told within 5 s of silence; a busy machine takes longer
+RECOVERED_S: Final = 120.0
 CAUGHT_UP: Final = 400  # records that wait while all is well: a second's
 FILLERS: Final = 20  # more partitions than all lanes have
 APART: Final = Lane.BONUS
@@ -113,6 +119,20 @@ class Stage:
             time.sleep(LOOK_S)
         self.told[cause] += bool(cause)
 
+    def written(self, topic: str) -> int:
+        """How many records the broker has in *topic*; it must be there to be asked."""
+        with Tail(self.broker.bootstrap, topic) as tail:
+            return len(tail.read())
+
+    def wait_until_written(self, topic: str, count: int) -> None:
+        """Let a fault last until the broker has so many records in *topic*."""
+        end_s = time.monotonic() + TOLD_S
+        while self.written(topic) < count:
+            if time.monotonic() > end_s:
+                self.faults.append(f"{topic}: nothing more is written")
+                return
+            self.last(LOOK_S)
+
     def recover(self) -> float:
         """Wait until all lanes are forwarded again and hardly anything waits; return how long.
 
@@ -127,6 +147,21 @@ class Stage:
                 return time.monotonic() - began_s
             if time.monotonic() > began_s + RECOVERED_S:
                 raise NotRecoveredError(f"{waiting} records wait, {probes}")
+            time.sleep(LOOK_S)
+
+    def wait_until_cut(self, made: int, cuts: int) -> None:
+        """Wait until connections were cut and made anew.
+
+        Args:
+            made: How many there ever were before.
+            cuts: How many of them must have been cut before an answer.
+        """
+        end_s = time.monotonic() + TOLD_S
+        while self.proxy.made <= made or self.proxy.cuts < cuts:
+            if time.monotonic() > end_s:
+                new, more = self.proxy.made - made, cuts - self.proxy.cuts
+                self.faults.append(f"{new} connections made anew, {more} more to be cut")
+                return
             time.sleep(LOOK_S)
 
     def keep(self, topic: str) -> None:
@@ -193,7 +228,7 @@ def noisy(visit: Visit) -> dict[str, object]:
 
 
 @contextlib.contextmanager
-def stage(room: Path, broker: Broker, seed: int, tell: Tell) -> Generator[Stage]:
+def stage(room: Path, broker: Broker, seed: int, tell: Tell, scale: Scale) -> Generator[Stage]:
     """Set one up around a running broker that has all topics; the gateway forwards."""
     proxied = f"kafka://127.0.0.1:{broker.proxy_port}"
     with (
@@ -208,7 +243,7 @@ def stage(room: Path, broker: Broker, seed: int, tell: Tell) -> Generator[Stage]
         here.wait_until_ready()
         rng = random.Random(seed)  # noqa: S311  # replayable, no secret
         built = Stage(here, book, broker, proxy, rng, tell)
-        book.begin(here.gateway.public, SHAPE)
+        book.begin(here.gateway.public, SHAPES[scale])
         built.recover()
         yield built
 

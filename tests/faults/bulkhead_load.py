@@ -1,10 +1,11 @@
 """Clients of several lanes at a steady pace, in a process of their own; each answer is timed.
 
 In: first a line with who speaks where, then one JSON object per line on standard input, ``{"rates":
-{"<voice>": <requests per second>}, "seconds": …}``; out: for each a line with what every voice
-heard. Requests are due at random instants, whether or not others were answered, and their
+{"<voice>": <requests per second>}, "seconds": …, "unheard": "<voice>"}``; out: for each a line
+with what every voice heard. Requests are due at random instants, whether or not others were answered, and their
 latency counts from there; but for each voice only so many are under way at once, so that one that
-gets no answers does not use up this process. Whose answers take too long hangs up.
+gets no answers does not use up this process. Whose answers take too long hangs up: for the
+unheard that is soon.
 """
 
 import contextlib
@@ -27,7 +28,11 @@ from loadtests.bench.client import parse, poisson
 
 CONNECTIONS: Final = 8  # of each voice
 PLAYERS: Final = 16
-PATIENCE_S: Final = 2.0  # for what is under way when the last request was due
+PATIENCE_S: Final = 2.0  # of the unheard, when the last request was due
+SILENCE_S: Final = 12.0
+"""Of all others: a gateway answers within ``spool.sync_timeout_s`` (5 s); twice that is certainly
+silence, on whatever machine."""
+
 END_TIMEOUT_S: Final = 5.0
 READ_BYTES: Final = 65_536
 _TABLE: Final = Table("starburst-7", "sitting-1")
@@ -112,7 +117,9 @@ class Crowd:
         self._turn = 0
         self._seed = 0
 
-    def speak(self, rates: Mapping[str, float], seconds: float) -> dict[str, Heard]:
+    def speak(
+        self, rates: Mapping[str, float], seconds: float, unheard: str
+    ) -> dict[str, Heard]:
         """Have each voice speak at its rate; return when all have heard, or lost patience."""
         waiting: dict[str, deque[tuple[int, bytes]]] = {}
         for voice, per_s in rates.items():
@@ -120,7 +127,7 @@ class Crowd:
             due_ns = poisson(round(per_s * seconds), per_s, self._seed)
             waiting[voice] = deque((due, self._request(voice)) for due in due_ns)
         with Conversation(self._address, waiting) as conversation:
-            return conversation.hold(time.perf_counter_ns(), seconds + PATIENCE_S)
+            return conversation.hold(time.perf_counter_ns(), seconds, unheard)
 
     def _request(self, voice: str) -> bytes:
         self._turn += 1
@@ -160,13 +167,17 @@ class Conversation:
         for line in self._lines:
             line.sock.close()
 
-    def hold(self, start_ns: int, patience_s: float) -> dict[str, Heard]:
+    def hold(self, start_ns: int, seconds: float, unheard: str) -> dict[str, Heard]:
         """Speak and listen."""
         heard = {voice: Heard() for voice in self._waiting}
-        end_ns = start_ns + int(patience_s * _NS_PER_S)
-        while (now_ns := time.perf_counter_ns()) < end_ns:
+        given_up_ns = start_ns + int((seconds + PATIENCE_S) * _NS_PER_S)
+        last_ns = start_ns + int((seconds + SILENCE_S) * _NS_PER_S)
+        while (now_ns := time.perf_counter_ns()) < last_ns:
             next_ns = self._speak(start_ns, now_ns)
-            if next_ns is None and not self._busy:
+            is_late = now_ns >= given_up_ns
+            end_ns = last_ns if is_late else given_up_ns
+            awaited = {voice for voice, _ in self._busy.values()}
+            if next_ns is None and not awaited.difference([unheard] if is_late else []):
                 break
             wait_ns = min(next_ns or end_ns, end_ns) - time.perf_counter_ns()
             # epoll counts in ms: the last one before a request is due is spent polling.
@@ -207,7 +218,7 @@ def main(orders: IO[str], results: IO[str]) -> None:
     crowd = Crowd(Speakers(**json.loads(orders.readline())))
     for line in orders:
         order = json.loads(line)
-        heard = crowd.speak(order["rates"], order["seconds"])
+        heard = crowd.speak(order["rates"], order["seconds"], order["unheard"])
         told = {v: [h.latencies_ns, h.codes] for v, h in heard.items()}
         results.write(json.dumps(told) + "\n")
         results.flush()
@@ -220,9 +231,18 @@ class Load:
         self._orders = orders
         self._results = results
 
-    def speak(self, rates: Mapping[str, float], seconds: float) -> dict[str, Heard]:
-        """Have the voices speak for a while; return what each heard."""
-        self._orders.write(json.dumps({"rates": rates, "seconds": seconds}) + "\n")
+    def speak(
+        self, rates: Mapping[str, float], seconds: float, unheard: str = ""
+    ) -> dict[str, Heard]:
+        """Have the voices speak for a while; return what each heard.
+
+        Args:
+            rates: Requests per second, by voice.
+            seconds: How long.
+            unheard: The voice that may have no answer.
+        """
+        order = {"rates": rates, "seconds": seconds, "unheard": unheard}
+        self._orders.write(json.dumps(order) + "\n")
         self._orders.flush()
         line = self._results.readline()
         assert line, "the clients ended"

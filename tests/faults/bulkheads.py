@@ -3,7 +3,8 @@
 One gateway, several lanes spoken to at a steady pace by a process of its own, slices of calm and
 of one fault in turn. What a lane's clients wait for their verdicts is compared, fault with calm, as
 the ratio of the medians over all slices: machines are noisy, and both kinds of slices are alike in
-that. The fault comes first in every other round, so a drift favours neither.
+that. Each lane is compared with itself, and the worst is what counts: lanes taken together hide
+one that suffers. The fault comes first in every other round, so a drift favours neither.
 """
 
 import contextlib
@@ -11,6 +12,8 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Se
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TypeAlias, cast
+
+from typing_extensions import override
 
 from edge.demo.gateway import Gateway, Settings
 from edge.demo.issuer import AUDIENCE, Issuer
@@ -21,6 +24,7 @@ from tests.faults.row import Row, Scale, Tell
 from tests.system.world import World
 
 RATIO_MAX: Final = 1.10
+SHARES: Final = (0.5, 0.99)
 HURT: Final = "game"
 OTHERS: Final = ("bet", "wallet", "telemetry")
 UNKNOWN_KEY: Final[Mapping[str, object]] = {"kid": "lost-1"}
@@ -58,7 +62,7 @@ class Pace:
 
 
 PACES: Final = {
-    Scale.SHORT: Pace(per_s=60, slice_s=0.4, rounds=1),
+    Scale.SHORT: Pace(per_s=25, slice_s=0.4, rounds=1),
     Scale.FULL: Pace(per_s=900, slice_s=4.0, rounds=21),
 }
 
@@ -143,7 +147,7 @@ def full_lane(house: House) -> Generator[None]:
 
 
 def _is_refused(house: House) -> bool:
-    return "lane_full" in house.load.speak({HURT: 1500}, 0.5)[HURT].codes
+    return "lane_full" in house.load.speak({HURT: 1500}, 0.5, HURT)[HURT].codes
 
 
 @contextlib.contextmanager
@@ -224,24 +228,28 @@ def measure(fault: Fault, house: House, scale: Scale, tell: Tell) -> Row:
     """Compare slices of *fault* with slices of calm."""
     pace = PACES[scale]
     rates = dict.fromkeys((*OTHERS, fault.hurt), pace.per_s)
+    unheard = fault.hurt if "unanswered" in fault.says else ""
     calm: list[dict[str, Heard]] = []
     hurt: list[dict[str, Heard]] = []
     faults: list[str] = []
-    house.load.speak(rates, pace.slice_s)  # caches and tables, before anything counts
+    house.load.speak(rates, pace.slice_s, unheard)  # caches and tables, before anything counts
     for number in range(pace.rounds):
         for is_calm in (number % 2 == 0, number % 2 == 1):
             if is_calm:
-                calm.append(house.load.speak(rates, pace.slice_s))
+                calm.append(house.load.speak(rates, pace.slice_s, unheard))
             else:
                 with fault.trouble(house):
-                    hurt.append(house.load.speak(rates, pace.slice_s))
+                    hurt.append(house.load.speak(rates, pace.slice_s, unheard))
                     faults += _complaints(fault, house)
                 house.settle()
         tell(f"{fault.name}: round {number + 1} of {pace.rounds}: {_found(calm, hurt)}")
     faults += _endings(fault, calm, hurt)
-    is_small = scale is Scale.SHORT or (not faults and max(_ratios(calm, hurt)) <= RATIO_MAX)
+    is_small = scale is Scale.SHORT or (
+        not faults and max(worst.ratio for worst in worsts(calm, hurt)) <= RATIO_MAX
+    )
     return Row(
-        what=f"{fault.name}: verdict latency of the other lanes, p50 and p99, to calm",
+        what=f"{fault.name}: verdict latency of the worst of the other lanes, p50 and p99, "
+        "to its calm",
         goal=f"≤ {RATIO_MAX:.2f}",
         found=_found(calm, hurt),
         is_reached=is_small and not faults,
@@ -274,25 +282,52 @@ def _endings(
             yield f"{fault.name}: {fault.hurt} heard {dict(heard[fault.hurt].codes)}"
 
 
-def _ratios(
+@dataclass(frozen=True, slots=True)
+class Worst:
+    """The lane that suffers most.
+
+    Attributes:
+        share: The percentile, up to 1.
+        voice: Whose lane.
+        calm_ms: The median over all slices of calm.
+        ratio: The same over those of the fault, to that.
+    """
+
+    share: float
+    voice: str
+    calm_ms: float
+    ratio: float
+
+    @override
+    def __str__(self) -> str:
+        return f"{self.ratio:.2f} ({self.voice}: calm {self.calm_ms:.1f} ms)"
+
+
+def worsts(
     calm: Sequence[Mapping[str, Heard]], hurt: Sequence[Mapping[str, Heard]]
-) -> tuple[float, float]:
-    """Divide the medians over all slices: p50, p99."""
-    quiet, loud = [_others(heard) for heard in calm], [_others(heard) for heard in hurt]
-    p50, p99 = (percentile_ms(loud, p) / percentile_ms(quiet, p) for p in (0.5, 0.99))
-    return p50, p99
+) -> list[Worst]:
+    """Compare each of the other lanes with itself; return the worst for p50 and for p99."""
+    return [
+        max((_compared(share, voice, calm, hurt) for voice in OTHERS), key=lambda w: w.ratio)
+        for share in SHARES
+    ]
 
 
-def _others(heard: Mapping[str, Heard]) -> list[int]:
-    return sorted(ns for voice in OTHERS for ns in heard[voice].latencies_ns)
+def _compared(
+    share: float,
+    voice: str,
+    calm: Sequence[Mapping[str, Heard]],
+    hurt: Sequence[Mapping[str, Heard]],
+) -> Worst:
+    quiet, loud = (
+        percentile_ms([sorted(heard[voice].latencies_ns) for heard in slices], share)
+        for slices in (calm, hurt)
+    )
+    return Worst(share, voice, quiet, loud / quiet)
 
 
 def _found(calm: Sequence[Mapping[str, Heard]], hurt: Sequence[Mapping[str, Heard]]) -> str:
-    if not all(map(_others, (*calm, *hurt))) or not calm or not hurt:
+    heard = [each[voice].latencies_ns for each in (*calm, *hurt) for voice in OTHERS]
+    if not all(heard) or not calm or not hurt:
         return "not answered"
-    p50, p99 = _ratios(calm, hurt)
-    quiet = [_others(heard) for heard in calm]
-    return (
-        f"{p50:.2f}, {p99:.2f} of {percentile_ms(quiet, 0.5):.1f} and "
-        f"{percentile_ms(quiet, 0.99):.1f} ms"
-    )
+    return ", ".join(map(str, worsts(calm, hurt)))

@@ -91,7 +91,8 @@ class Tally:
         """Say it in a row of the table."""
         parts = ", ".join(f"{count:,} {kind}" for kind, count in self.struck.most_common())
         found = f"{self.struck.total():,} starts ({parts}), {len(self.faults)} at fault"
-        return Row(what, goal, found, not self.faults, tuple(self.faults))
+        is_reached = bool(self.struck) and not self.faults
+        return Row(what, goal, found, is_reached, tuple(self.faults))
 
 
 def damage(scale: Scale, room: Path, tell: Tell) -> Iterator[Row]:

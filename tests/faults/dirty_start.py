@@ -3,7 +3,9 @@
 A gateway takes a few events while its origin is down, and is killed. Gibibytes of other events
 follow them (:mod:`tests.faults.dirty_spool`), the last write of each lane is torn. Then the
 gateway starts, once from the disk and once more, killed again meanwhile, from the page cache. It
-must count every record, and what it took before and between must be a ``duplicate``.
+must count every record, and what it took before and between must be a ``duplicate``. The records
+are only counted here: the origin stays down, and gibibytes are forwarded and compared one by one in
+:mod:`tests.faults.outage`.
 """
 
 import contextlib
@@ -28,7 +30,7 @@ from tests.system.world import World, world
 
 SEED: Final = 20_261_123
 GOAL_S: Final = 7.0
-SIZE_BYTES: Final = {Scale.SHORT: 96 << 20, Scale.FULL: 10 << 30}
+SIZE_BYTES: Final = {Scale.SHORT: 48 << 20, Scale.FULL: 10 << 30}
 
 SPOOL: Final[Settings] = {"bytes_max": "16GiB", "lane_share_max": 0.5}
 """So large that with all of it no lane is full, and nothing is shed."""
@@ -89,9 +91,9 @@ def _row(
     is_quick = scale is Scale.SHORT or (took_s is not None and took_s <= GOAL_S)
     return Row(
         what=f"start on {SIZE_BYTES[scale] >> 20:,} MiB, nothing forwarded; {what}",
-        goal=f"ready in {GOAL_S:.0f} s (10 GiB), nothing lost, all known",
+        goal=f"ready in {GOAL_S:.0f} s (10 GiB), all counted (none forwarded), all known",
         found=found,
-        is_reached=is_quick and not faults,
+        is_reached=is_quick and bool(records) and not faults,
         faults=faults,
     )
 

@@ -4,6 +4,7 @@ import contextlib
 import json
 import socket
 import threading
+import time
 from collections import Counter
 from collections.abc import Generator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -20,6 +21,7 @@ class FakeGateway(ThreadingHTTPServer):
     Attributes:
         events: What it accepted, in its order.
         mutes: Requests that are taken, remembered, and never answered.
+        holds_back: Whether no answer goes out yet.
         puts_off: Requests that are refused whole, for the time being.
         seen: Requests by authorization, to tell who was there.
     """
@@ -32,6 +34,7 @@ class FakeGateway(ThreadingHTTPServer):
         self.events: list[dict[str, Any]] = []
         self.known: set[str] = set()
         self.mutes = 0
+        self.holds_back = False
         self.puts_off = 0
         self.seen: Counter[str] = Counter()
         self.lock = threading.Lock()
@@ -90,6 +93,8 @@ class _Door(BaseHTTPRequestHandler):
             gateway.mutes -= 1
             self.close_connection = True
             return
+        while gateway.holds_back:
+            time.sleep(POLL_S)
         verdicts: dict[str, Any] = {"accepted": accepted, "duplicate": duplicate}
         self._answer(202, verdicts | {"refused": [], "retry_after_ms": None}, {})
 

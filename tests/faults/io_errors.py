@@ -32,9 +32,17 @@ from tests.faults.preload import (
 from tests.faults.row import Row, Scale, Tell
 from tests.system.world import world
 
-GOAL: Final = "0 lost, one verdict each, heals by itself, no failed descriptor used again"
+GOAL: Final = (
+    "each call once (≥ 95 %): 0 lost, one verdict each, heals by itself, "
+    "no failed descriptor used again"
+)
 AT_ONCE: Final = 2  # tellings, on two cores; each waits about as long as it works
-SHORT_CALLS: Final = 2  # of each way
+HURT_MIN: Final = 0.95
+"""Of the tellings asked for: the rest had fewer calls than the first, and ended before theirs.
+
+The first sets the number of all: of six, five had 943 calls and one 945, with a write more, since
+threads decide what falls into one commit."""
+
 PROGRESS_EVERY: Final = 50
 
 
@@ -93,29 +101,29 @@ def io_errors(scale: Scale, room: Path, tell: Tell) -> Iterator[Row]:
     with ThreadPoolExecutor(AT_ONCE) as tellers:
         for way in WAYS:
             count = sum(plain.calls[kind] for kind in way.kinds)
-            calls = _chosen(count, scale)
+            calls = range(1, count + 1) if scale is Scale.FULL else [_chosen(way, count)]
             tell(f"{way.what}: {len(calls)} of {count} calls, one after the other")
-            told = [plain]
+            told: list[Telling] = []
             for each in tellers.map(partial(_tell_story, room, library, way), calls):
                 told.append(each)
                 if len(told) % PROGRESS_EVERY == 0:
                     tell(f"{way.what}: {len(told)} of {len(calls)}")
-            yield _row(way, told)
+            yield row(way, told)
 
 
-def _chosen(calls: int, scale: Scale) -> Sequence[int]:
-    """Choose which calls are hurt: each, or some from all over the story."""
-    if scale is Scale.FULL:
-        return range(1, calls + 1)
-    return [calls * (2 * part + 1) // (2 * SHORT_CALLS) for part in range(SHORT_CALLS)]
+def _chosen(way: Way, calls: int) -> int:
+    """Choose the one call that is hurt in short: another part of the story for each way."""
+    return calls * (WAYS.index(way) + 1) // (len(WAYS) + 1)
 
 
-def _row(way: Way, told: Sequence[Telling]) -> Row:
-    hurt = [telling for telling in told if telling.scene]
+def row(way: Way, told: Sequence[Telling]) -> Row:
+    """Say what became of the tellings, one for each call that was to be hurt."""
+    hurt = sum(bool(telling.scene) for telling in told)
     refusals = sum(telling.refusals for telling in told)
-    found = f"{len(hurt)} calls, {refusals} starts refused"
+    found = f"{hurt:,} of {len(told):,} calls hurt, {refusals} starts refused"
     faults = tuple(f"{each.scene}: {fault}" for each in told for fault in each.faults)
-    return Row(f"one call fails: {way.what}", GOAL, found, bool(hurt) and not faults, faults)
+    is_tried = bool(told) and hurt >= HURT_MIN * len(told)
+    return Row(f"one call fails: {way.what}", GOAL, found, is_tried and not faults, faults)
 
 
 def _tell_story(room: Path, library: Path, way: Way, call: int) -> Telling:

@@ -30,8 +30,9 @@ RETAINED_BYTES: Final = 3000  # two such segments: the third goes
 BAD_STAKE: Final = 777
 """By this the origin knows what it will not take."""
 
-HEAL_S: Final = 15.0
-"""A lane tries again every second, a forwarder and a full disk's probe within five."""
+HEAL_S: Final = 60.0
+"""A lane tries again every second, a forwarder and a full disk's probe within five; a machine
+that has other work may take its time."""
 
 PAUSE_S: Final = 0.03  # between two tries: the sender heeds no ``Retry-After``, and need not
 ANY_PORT: Final = ("127.0.0.1", 0)

@@ -21,7 +21,7 @@ from tests.system.raw import Answer
 from tests.system.world import TABLE, World, world
 
 WHAT: Final = "a sync hangs"
-SETTINGS: Final = {"sync_timeout_s": 1}
+SETTINGS: Final = {"sync_timeout_s": 3}  # what a busy disk certainly keeps for the other lane
 FAILED: Final = [(0, "lane_failed", None)]
 TIMES: Final = {Scale.SHORT: 1, Scale.FULL: 20}
 SPIN: Final = "game.spin.requested"

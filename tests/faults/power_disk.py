@@ -39,9 +39,10 @@ LIVE_OPTIONS: Final = ("commit=300", "noatime", "noauto_da_alloc")
 JOURNALS: Final = ("data=ordered", "data=writeback")
 """Both ways in which ext4 may bring new sizes to the disk: after the data, or whenever."""
 
-_TRIES: Final = 200
+_TRIES: Final = 4_000
 _PAUSE_S: Final = 0.005
-"""Before the next try: a frozen process has at most a sync for each lane under way, so 1 s."""
+"""Before the next try: a frozen process has at most a sync for each lane under way, together 1 s
+on a disk of its own; others may keep it busy for longer."""
 
 _IN_FLIGHT: Final = 8
 _WRITTEN: Final = (4, 11, 15)  # of writes, discards and flushes, how many were completed

@@ -16,7 +16,7 @@ from tests.faults.power_witness import Witness
 from tests.system.world import world
 
 RETAINED_BYTES: Final = 48 << 10  # of a lane: two of the small segments of a campaign
-DRAIN_TIMEOUT_S: Final = 60.0
+DRAIN_TIMEOUT_S: Final = 240.0
 NOWHERE: Final = "http://127.0.0.1:9/in"  # discard: nobody listens
 
 
@@ -75,7 +75,7 @@ def serve_copy(
         there.jwks.write_bytes(jwks.read_bytes())
         there.gateway.command = command
         there.gateway.start()
-        found = witness.repeat(there.gateway.public) + drain(there.gateway)
+        found = witness.repeat(there.gateway.public) + drain(there.gateway, DRAIN_TIMEOUT_S)
         if code := there.gateway.stop():
             found.append(f"exit code {code} after SIGTERM")
     return found

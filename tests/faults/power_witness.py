@@ -57,13 +57,14 @@ class Witness:
 
         Args:
             origin: The log's directory.
-            strangers: Records in it that are not the ledger's: all must be of this witness.
+            strangers: Distinct records in it that are not the ledger's: all must be of this
+                witness.
         """
         lines = [line.envelope for line in read_log(origin)]
-        own = [str(each["id"]) for each in lines if each["subject"] == self._visit.subject]
+        own = {str(each["id"]) for each in lines if each["subject"] == self._visit.subject}
         told = {str(event["id"]) for event in self.told}
         faults = [f"the witness's event {name}: lost" for name in told.difference(own)]
-        faults += [f"the witness's event {name}: never said" for name in set(own) - told]
+        faults += [f"the witness's event {name}: never said" for name in own - told]
         if strangers != len(own):
             faults.append(f"{strangers - len(own)} records of nobody's")
         return faults

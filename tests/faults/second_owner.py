@@ -21,13 +21,14 @@ from tests.faults.row import Row, Scale, Tell
 from tests.system.world import World, world
 
 SEED: Final = 20_261_124
-SHAPE: Final = Shape(services=4, players=2, batch=20, per_s=2000)
-LOCK_WAIT_S: Final = 15
-TALK_S: Final = 0.5
+SHAPE: Final = Shape(services=4, players=2, batch=20, per_s=500)
+LOCK_WAIT_S: Final = 60  # far beyond what a start may take, on whatever machine
+EVENTS: Final = 100  # accepted by each of the two, at least
+WAIT_S: Final = 0.5  # for the lock, seen to be waited for
 GOAL: Final = "exit 1 in one line; who waits takes over; 0 lost"
 
 _COMMANDS: Final = (("serve",), ("spool", "drain"))
-_TIMEOUT_S: Final = 20
+_TIMEOUT_S: Final = 60
 
 
 def second_owner(_: Scale, room: Path, tell: Tell) -> Iterator[Row]:
@@ -42,14 +43,23 @@ def second_owner(_: Scale, room: Path, tell: Tell) -> Iterator[Row]:
         try:
             start = threading.Thread(target=waiting.start)
             start.start()
-            time.sleep(TALK_S)
+            here.wait(lambda: _is_at_the_lock(waiting, here), "the second one is at the lock")
+            time.sleep(WAIT_S)
             if not start.is_alive():
                 faults.append("the second one did not wait")
+            if unheard := book.mark().broken:
+                faults.append(f"{unheard} requests without an answer while all was well")
             here.gateway.kill()
             start.join(LOCK_WAIT_S)
-            book.begin(waiting.public, SHAPE)
-            time.sleep(TALK_S)
-            closing = close_books(replace(here, gateway=waiting), book)
+            begun = book.begin(waiting.public, SHAPE)
+            wanted = begun.accepted + EVENTS
+            here.wait(lambda: book.mark().accepted >= wanted, "the heir accepts events")
+            closing = close_books(
+                replace(here, gateway=waiting),
+                book,
+                owed_min=2 * EVENTS,
+                broken_max=begun.broken,
+            )
         finally:
             waiting.close()
     missed = (*faults, *closing.faults)
@@ -80,6 +90,16 @@ def _heir(here: World) -> Gateway:
     settings = _settings(here, lock_wait_s=LOCK_WAIT_S)
     del settings["http"], settings["admin"]  # it knows itself where it listens
     return Gateway(place, settings)
+
+
+def _is_at_the_lock(heir: Gateway, here: World) -> bool:
+    """Whether it has opened what the first one holds."""
+    lock = here.spool / "0" / "lock"
+    process = heir.process
+    return process is not None and any(
+        each.exists() and each.samefile(lock)  # it may be closed by now
+        for each in Path(f"/proc/{process.pid}/fd").iterdir()
+    )
 
 
 def _settings(here: World, **spool: object) -> dict[str, Settings | list[Settings]]:

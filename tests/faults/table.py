@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from loadtests.bench.report import machine, replace_block
+from loadtests.bench.report import replace_block
 from tests.faults.row import Row
 
 BEGIN: Final = "<!-- faults: make faults -->"
@@ -33,6 +33,9 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
         date: UTC, ``YYYY-MM-DD``.
         seconds: It took.
         rows: In its order.
+        machine: It ran on.
+        skipped: Why there are no rows, as the campaign said it; ``""``: there are, or it said
+            nothing.
     """
 
     name: str
@@ -40,6 +43,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     date: str
     seconds: float
     rows: list[Row]
+    machine: str = "a machine that nobody noted"
+    skipped: str = ""
 
     @property
     def is_reached(self) -> bool:
@@ -103,10 +108,11 @@ def union(names: Sequence[str], shelf: Shelf) -> str:
     if results:
         rows = (row for result in results for row in result.rows)
         runs = (
-            f"- `{each.name}`: commit {each.commit}, {each.date}, {each.seconds / 60:.0f} min"
+            f"- `{each.name}`: commit {each.commit}, {each.date}, {each.seconds / 60:.0f} min, "
+            f"{each.machine}"
             for each in results
         )
-        parts += [f"{machine()}.", markdown(rows), "\n".join(runs)]
+        parts += [markdown(rows), "\n".join(runs)]
     if missing:
         parts.append(f"Not run in full yet: {', '.join(f'`{name}`' for name in missing)}.")
     return "\n\n".join(parts)

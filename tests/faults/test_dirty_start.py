@@ -7,7 +7,10 @@ import pytest
 from tests.faults.dirty_start import dirty_start
 from tests.faults.row import Scale
 
-pytestmark = pytest.mark.system
+pytestmark = [
+    pytest.mark.system,
+    pytest.mark.timeout(600),  # three starts: 6 s on two idle cores
+]
 
 
 def test_a_start_on_a_dirty_spool_finds_everything(tmp_path: Path) -> None:

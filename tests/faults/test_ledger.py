@@ -54,6 +54,29 @@ def test_an_answer_that_never_came_is_no_obligation_until_it_is_asked_for_again(
     assert account.complaints == ()
 
 
+def test_an_answer_that_nobody_waited_for_is_not_missed(book: Ledger) -> None:
+    with fake_gateway() as first, fake_gateway() as second:
+        first.holds_back = True
+        book.begin(first.address, SMALL)
+        wait(lambda: len(first.events) >= 12, "a batch of each")
+        begun = book.begin(second.address, SMALL)
+        first.holds_back = False
+        wait(lambda: len(second.events) > 20, "events")
+        account = book.rest()
+
+    assert begun.unanswered == 12
+    assert (account.broken, account.complaints) == (0, ())
+
+
+def test_each_service_speaks_of_so_many_players(book: Ledger) -> None:
+    with fake_gateway() as gateway:
+        book.begin(gateway.address, Shape(services=2, players=0, batch=20, subjects=1))
+        wait(lambda: len(gateway.events) > 100, "a hundred events")
+        book.rest()
+
+    assert len({event["subject"] for event in gateway.events}) == 2
+
+
 def test_a_gateway_that_forgot_what_it_had_answered_is_found_out(book: Ledger) -> None:
     with fake_gateway() as gateway:
         book.begin(gateway.address, SMALL)

@@ -1,6 +1,7 @@
 """What the audit must find: each thing that can be wrong at an origin, planted one by one."""
 
 import json
+import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -67,6 +68,12 @@ def changed(record: Record, **members: object) -> Record:
     envelope: dict[str, Any] = orjson.loads(record.value) | members
     present = {name: value for name, value in envelope.items() if value is not None}
     return record._replace(value=orjson.dumps(present))
+
+
+def letter(record: Record) -> Record:
+    """The dead letter of a record, as the gateway writes it."""
+    value = b'{"deadreason":"too large",' + record.value[1:]
+    return record._replace(topic=DEAD, offset=0, value=value)
 
 
 def renumbered(there: Records) -> Records:
@@ -147,7 +154,14 @@ def overtake(there: Records) -> None:
 
 def bury(there: Records) -> None:
     """An event is a dead letter instead."""
-    there[5] = changed(there[5], deadreason="too large")._replace(topic=DEAD, offset=0)
+    there[5] = letter(there[5])
+    renumbered(there)
+
+
+def meet_stranger(there: Records) -> None:
+    """An event of somebody else's, which came twice."""
+    other = changed(there[-1], id="prober-1", edgespool="other", edgeseq="1")
+    there += [other, other]
     renumbered(there)
 
 
@@ -242,13 +256,13 @@ def test_a_batch_that_was_put_off_in_part_may_lie_in_any_order_but_not_two_batch
 @pytest.mark.parametrize(
     ("plant", "allowed", "figure"),
     [
-        (bury, Allowed(dead=True), Findings(owed=ALL, delivered=ALL, dead=1)),
+        (bury, Allowed(dead_one_in=1), Findings(owed=ALL, delivered=ALL, dead=1)),
         (
             repeat_under_new_number,
             Allowed(again=True),
             Findings(owed=ALL, delivered=ALL, again=1),
         ),
-        (invent, Allowed(strangers=True), Findings(owed=ALL, delivered=ALL, strays=1)),
+        (meet_stranger, Allowed(strangers=True), Findings(owed=ALL, delivered=ALL, strays=1)),
     ],
 )
 def test_what_a_campaign_brings_about_itself_is_counted_and_no_fault(
@@ -259,6 +273,58 @@ def test_what_a_campaign_brings_about_itself_is_counted_and_no_fault(
     plant(there)
 
     assert audited(there, said, allowed) == figure
+
+
+def test_where_strangers_may_be_an_event_of_our_own_that_nobody_sent_is_a_fault() -> None:
+    said = voices()
+    there = delivered(said)
+    invent(there)
+
+    found = audited(there, said, Allowed(strangers=True))
+
+    assert found.faults == [f"event {event_id(RUN, 0, 4000)}: delivered, never sent"]
+
+
+def test_dead_may_be_what_the_launcher_has_refused_and_nothing_else() -> None:
+    said = voices()
+    there = delivered(said)
+    refused = [zlib.crc32(each.value) % 3 == 0 for each in there]
+
+    chosen = [
+        letter(r) if is_refused else r for r, is_refused in zip(there, refused, strict=True)
+    ]
+    every = audited(renumbered([letter(each) for each in there]), said, Allowed(dead_one_in=3))
+
+    assert audited(renumbered(chosen), said, Allowed(dead_one_in=3)) == Findings(
+        owed=ALL, delivered=ALL, dead=sum(refused)
+    )
+    assert len(every.faults) == refused.count(False)
+    assert every.dead == ALL
+
+
+def test_a_letter_must_say_what_was_sent_and_may_be_written_twice() -> None:
+    said = voices()
+    there = delivered(said)
+    bury(there)
+    both = Allowed(dead_one_in=1)
+
+    def with_letter(buried: Record) -> Findings:
+        return audited(renumbered([*there[:5], buried, *there[6:]]), said, both)
+
+    assert audited(renumbered([*there, there[5]]), said, both) == Findings(
+        owed=ALL, delivered=ALL, dead=1
+    )
+    assert len(with_letter(changed(there[5], data={"amount_minor": 1})).faults) == 1
+    assert len(with_letter(there[5]._replace(key="nobody")).faults) == 1
+
+
+def test_what_is_dead_and_delivered_is_a_fault() -> None:
+    said = voices()
+    there = delivered(said)
+
+    found = audited(renumbered([*there, letter(there[5])]), said, Allowed(dead_one_in=1))
+
+    assert len(found.faults) == 1
 
 
 def test_only_what_was_owed_at_a_mark_is_asked_for() -> None:

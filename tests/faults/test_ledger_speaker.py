@@ -164,9 +164,19 @@ def test_who_does_not_repeat_goes_on_at_once() -> None:
     assert say(one) == second != first
 
 
-@pytest.mark.parametrize(("code", "complaints"), [("lane_shed", 0), ("schema_violation", 1)])
-def test_a_refusal_for_good_is_a_fault_unless_it_was_shed(code: str, complaints: int) -> None:
-    one, tally = speaker()
+@pytest.mark.parametrize(
+    ("lane", "code", "complaints"),
+    [
+        ("telemetry", "lane_shed", 0),
+        ("bet", "lane_shed", 1),
+        ("telemetry", "schema_violation", 1),
+    ],
+)
+def test_a_refusal_for_good_is_a_fault_unless_telemetry_was_shed(
+    lane: str, code: str, complaints: int
+) -> None:
+    tally = Tally()
+    one = Speaker(Player(1, 0, (lane,)), 4, ISSUER, tally, repeats=True)
     say(one)
     one.hear(answer(3, 0, (2, code, False)), 5)
 

@@ -18,7 +18,10 @@ from tests.system.test_http_origin import kept, wait_until_kept
 from tests.system.test_keys import status_of
 from tests.system.world import TABLE, World, world
 
-pytestmark = pytest.mark.system
+pytestmark = [
+    pytest.mark.system,
+    pytest.mark.timeout(300),  # 12 s on two idle cores; each of its waits may take 20 s
+]
 
 CUTS: Final = 5
 

@@ -15,6 +15,7 @@ from tests.faults.proxy import Proxy, Way
 TIMEOUT_S: Final = 10.0
 SHORT_S: Final = 0.15  # to see that something does not come
 LATENCY_S: Final = 0.1
+NEVER_S: Final = 10 * TIMEOUT_S  # as late as that is not read by any test
 LARGE: Final = random.Random(0).randbytes(3_000_000)  # noqa: S311  # more than all buffers hold
 
 
@@ -101,20 +102,18 @@ def test_everything_passes_as_it_was_and_ends_as_it_ended(proxy: Proxy, server: 
 
 @pytest.mark.parametrize("way", ["up", "down"])
 def test_latency_is_of_one_way(proxy: Proxy, server: Server, way: str) -> None:
-    chosen: Way = getattr(proxy, way)
-    with connected(proxy, server) as (client, taken):
+    with connected(proxy, server) as ends:
+        source, target = ends if way == "up" else reversed(ends)
+        chosen: Way = getattr(proxy, way)
         chosen.latency_s, chosen.jitter_s = LATENCY_S, LATENCY_S / 2
         began_s = time.monotonic()
-        client.sendall(b"a")
-        read(taken, 1)
-        up_s = time.monotonic() - began_s
-        taken.sendall(b"b")
-        read(client, 1)
-        down_s = time.monotonic() - began_s - up_s
+        source.sendall(b"late")
+        assert read(target, 4) == b"late"
+        assert time.monotonic() - began_s >= LATENCY_S
 
-    slow_s, other_s = (up_s, down_s) if way == "up" else (down_s, up_s)
-    assert slow_s >= LATENCY_S
-    assert slow_s > other_s
+        chosen.latency_s = NEVER_S
+        target.sendall(b"the other way")
+        assert read(source, 13) == b"the other way"
 
 
 def test_jitter_overtakes_nothing(proxy: Proxy, server: Server) -> None:

@@ -1,10 +1,12 @@
 """The table of all campaigns: its Markdown, what is kept, and the command that prints it."""
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from loadtests.bench.report import machine
 from tests.faults import __main__ as command
 from tests.faults.__main__ import CAMPAIGNS, chosen, main
 from tests.faults.row import Campaign, Row, Scale, Tell
@@ -16,7 +18,14 @@ BAD = Row("another", "0 lost", "2 lost", is_reached=False, faults=("event 7: los
 
 def result(name: str, *rows: Row) -> Result:
     """What a campaign came to."""
-    return Result(name=name, commit="0badc0de", date="2026-11-22", seconds=90, rows=[*rows])
+    return Result(
+        name=name,
+        commit="0badc0de",
+        date="2026-11-22",
+        seconds=90,
+        rows=[*rows],
+        machine="3 cores of oak",
+    )
 
 
 def fine(scale: Scale, room: Path, tell: Tell, *, seed: int = 1) -> Iterator[Row]:
@@ -35,6 +44,31 @@ def broken(scale: Scale, room: Path, tell: Tell) -> Iterator[Row]:
     del scale, room, tell
     yield GOOD
     raise OSError("no such disk")
+
+
+def left_out(scale: Scale, room: Path, tell: Tell) -> Iterator[Row]:
+    """A campaign that says that it does not run."""
+    del room
+    tell(f"SKIPPED: not in {scale}")
+    yield from ()
+
+
+def silent(scale: Scale, room: Path, tell: Tell) -> Iterator[Row]:
+    """A campaign that does not say so."""
+    del scale, room, tell
+    yield from ()
+
+
+def signalled(scale: Scale, room: Path, tell: Tell) -> Iterator[Row]:
+    """A campaign that is told to end, twice, and has something to put away."""
+    del scale
+    try:
+        tell(f"room {room}")
+        signal.raise_signal(signal.SIGTERM)
+        yield GOOD
+    finally:
+        signal.raise_signal(signal.SIGHUP)
+        tell("put away")
 
 
 @pytest.fixture
@@ -76,7 +110,8 @@ def test_the_union_tells_where_each_row_comes_from_and_which_are_missing(
     told = union(["one", "two", "three"], shelf)
 
     assert told.index("| a fault |") < told.index("| another |")
-    assert "- `one`: commit 0badc0de, 2026-11-22, 2 min" in told
+    assert "- `one`: commit 0badc0de, 2026-11-22, 2 min, 3 cores of oak" in told
+    assert machine() not in told
     assert told.endswith("Not run in full yet: `three`.")
 
 
@@ -116,6 +151,47 @@ def test_reached_goals_are_exit_code_0_and_a_short_run_is_not_kept(
     assert code == 0
     assert "seed 77" in capsys.readouterr().out
     assert Shelf(tmp_path).get("fine") is None
+
+
+@pytest.mark.parametrize(
+    ("campaign", "scale", "code"),
+    [
+        (left_out, "--short", 0),
+        (left_out, "--full", 1),
+        (silent, "--short", 1),
+        (silent, "--full", 1),
+    ],
+)
+def test_a_short_form_without_rows_is_no_miss_if_it_says_so(
+    campaign: Campaign,
+    scale: str,
+    code: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(command, "CAMPAIGNS", (("fine", fine), ("other", campaign)))
+
+    assert main([scale, "--results", str(tmp_path)]) == code
+
+    words = "NOT RUN, AND IN NO VERDICT: other: SKIPPED: not in Scale.SHORT"
+    assert (words in capsys.readouterr().out) is (code == 0)
+
+
+def test_a_signal_to_end_leaves_nothing_behind(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(command, "CAMPAIGNS", (("signalled", signalled),))
+    before = signal.getsignal(signal.SIGTERM)
+
+    with pytest.raises(SystemExit) as ended:
+        main([])
+
+    said = capsys.readouterr().out
+    assert ended.value.code == 128 + signal.SIGTERM
+    assert "put away" in said
+    assert not Path(said.partition("room ")[2].split()[0]).exists()
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 @pytest.mark.usefixtures("campaigns")

@@ -113,7 +113,7 @@ def prove(bug: Bug, tree: Path, *, is_long: bool) -> list[Finding]:
 
 
 def complaints_about(tree: Path, tests: Sequence[str], *, is_long: bool) -> list[str]:
-    """Ask everybody where no bug is planted; return who complains all the same."""
+    """Ask everybody where no bug is planted; return who complains all the same, or is skipped."""
     results = _run(tree, tests)
     complaints = [f"no bug: {test}" for test in tests if results.get(test) != ""]
     if is_long and _simulated(tree).verdict is Verdict.CAUGHT:

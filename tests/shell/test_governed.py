@@ -16,6 +16,7 @@ from edge.shell.governed import AHEAD_MAX, SLICE_BYTES, GovernedProtocol
 from edge.shell.governor import HELD_BYTES_MAX, REFUSED_AS, Governor
 from edge.shell.head import BODY_BYTES_MAX
 from edge.shell.meters import Meters
+from edge.shell.wire import LINGER_S
 from tests.fakes import FakeClock
 from tests.shell.test_wire import LAST, OLD, Wire, body, start
 
@@ -618,12 +619,14 @@ def test_a_process_that_leaves_answers_whoever_is_parked_and_hangs_up() -> None:
     play(story)
 
 
-def test_a_process_that_leaves_hangs_up_on_half_a_head() -> None:
+def test_a_process_that_leaves_hangs_up_on_half_a_head_when_the_rest_does_not_come() -> None:
     async def story(port: Port) -> None:
         wire, connection = port.connect()
         port.busy()
         connection.data_received(post("a")[:10])
         connection.shutdown()
+        assert not wire.is_closed
+        await asyncio.sleep(2 * LINGER_S)
         assert wire.is_closed
 
     play(story)

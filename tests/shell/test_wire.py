@@ -13,7 +13,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from edge.shell.doorkeeper import Doorkeeper
-from edge.shell.wire import WireProtocol
+from edge.shell.wire import LINGER_S, WireProtocol
 
 GET: Final = b"GET /v1/time?zone=%7A HTTP/1.1\r\nHost: x\r\n\r\n"
 HEAD: Final = b"HEAD / HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -77,18 +77,26 @@ def body(content: bytes = b"{}", *, more: bool = False) -> Message:
     return {"type": "http.response.body", "body": content, "more_body": more}
 
 
+def open_connection(
+    app: ASGIApp, protocol: type[HttpToolsProtocol] = WireProtocol
+) -> tuple[HttpToolsProtocol, Wire, ServerState]:
+    """Connect to *app*; within a loop."""
+    config = uvicorn.Config(app, http=protocol, ws="none", lifespan="off", log_config=None)
+    config.load()
+    state = ServerState()
+    state.default_headers = [(b"date", b"Sun, 22 Nov 2026 19:00:00 GMT")]
+    wire, connection = Wire(), protocol(config, state, {})
+    connection.connection_made(wire)
+    return connection, wire, state
+
+
 def converse(
     app: ASGIApp, *requests: bytes, protocol: type[HttpToolsProtocol] = WireProtocol
 ) -> Wire:
     """Have the requests answered, in one connection."""
 
     async def play() -> Wire:
-        config = uvicorn.Config(app, http=protocol, ws="none", lifespan="off", log_config=None)
-        config.load()
-        state = ServerState()
-        state.default_headers = [(b"date", b"Sun, 22 Nov 2026 19:00:00 GMT")]
-        wire, connection = Wire(), protocol(config, state, {})
-        connection.connection_made(wire)
+        connection, wire, state = open_connection(app, protocol)
         connection.data_received(b"".join(requests))
         while state.tasks:
             await asyncio.gather(*state.tasks)
@@ -267,3 +275,35 @@ def test_who_leaves_makes_room_for_another_even_after_a_broken_request() -> None
         asyncio.run(play(*octets))
 
     assert doorkeeper.connections == 0
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_what_was_on_its_way_when_the_process_left_is_answered(*, is_first: bool) -> None:
+    async def story() -> None:
+        connection, wire, state = open_connection(Played(start(LENGTH_2), body()))
+        if not is_first:
+            connection.data_received(GET)
+            await asyncio.gather(*state.tasks)
+        connection.shutdown()
+        assert not wire.is_closed
+        connection.data_received(GET)
+        await asyncio.gather(*state.tasks)
+        assert len(wire.writes) == 2 - is_first
+        await asyncio.sleep(2 * LINGER_S)
+        assert wire.is_closed
+        connection.connection_lost(None)
+
+    asyncio.run(story())
+
+
+def test_what_is_under_way_when_the_process_leaves_is_its_connections_last() -> None:
+    async def story() -> None:
+        connection, wire, state = open_connection(Played(start(LENGTH_2), body()))
+        connection.data_received(GET)
+        connection.shutdown()
+        await asyncio.gather(*state.tasks)
+        assert b"connection: close" in wire.writes[0]
+        assert wire.is_closed
+        connection.connection_lost(None)
+
+    asyncio.run(story())

@@ -44,7 +44,7 @@ def simulation(scale: Scale, room: Path, tell: Tell) -> Iterator[Row]:
             what=f"all crash states of all traces of {length} steps, {errors} failing calls",
             goal="0 violations",
             found=cause or f"0 violations in {ways:,} states",
-            is_reached=not cause,
+            is_reached=bool(ways) and not cause,
         )
 
 

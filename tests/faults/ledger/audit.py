@@ -8,10 +8,12 @@ What must hold:
 - every obligation was delivered, under exactly one (``edgespool``, ``edgeseq``), as it was sent;
 - every delivered id was claimed, and not refused;
 - a record that comes again has the same bytes, and so the same numbers;
+- a dead letter is one that the launcher has the origin refuse, and says what was sent;
 - the numbers of every ``edgespool`` are 1, 2, 3, … without a gap, and in one lane;
 - what was accepted under one key in one lane lies in the order in which it was accepted.
 """
 
+import zlib
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +28,9 @@ from tests.faults.ledger.words import Voice, number_of
 
 FAULTS_MAX: Final = 100  # one lost segment may be thousands; these tell what kind it is
 
+RECORD_BEGIN: Final = b'"edgespool":'
+"""What a letter says before that, its record does not. Source: origin_client.envelope."""
+
 _SEQ_BITS: Final = 40  # a million million events of one run of a lane
 
 
@@ -34,14 +39,15 @@ class Allowed:
     """What a campaign's own fault brings about, and is no fault of the gateway.
 
     Attributes:
-        dead: Events may be dead letters; and, after a kill between burial and cursor, at the
-            origin too if it takes them by then.
+        dead_one_in: Those records may be dead letters, and no others, that
+            :func:`tests.faults.launcher.refuse` has refused, one in so many; 0: none may.
         again: What was accepted may be accepted anew, and lie there under two numbers: past a
             documented window, or after an older backup was restored.
-        strangers: Events of others may lie there; they are counted.
+        strangers: Events of others may lie there, none of them under a name of this ledger's;
+            they are counted.
     """
 
-    dead: bool = False
+    dead_one_in: int = 0
     again: bool = False
     strangers: bool = False
 
@@ -111,28 +117,32 @@ class Audit:
         name = str(envelope.get("id"))
         found = number_of(name, self._run)
         numbered, is_new = self._number(record.topic, envelope)
+        if found is None:
+            self.findings.strays += is_new
+        if found is None and self._allowed.strangers:
+            return
         if found is None or not self._is_claimed(*found):
-            self.findings.strays += 1
-            if not self._allowed.strangers:
-                self._fault(f"event {name}: delivered, never sent")
+            self._fault(f"event {name}: delivered, never sent")
             return
         voice, number = found
         trace = self._traces[voice]
-        # A letter says more than its record, and not the same each time it is written.
+        # A letter is no record, and need not be the same each time it is written.
         digest = 0 if record.topic == DEAD else hash(record.value)
         before = trace.numbers[number]
         if before:
-            is_same = trace.digests[number] == digest or (digest == 0 and self._allowed.dead)
-            self._come_again(name, is_identical=before == numbered and is_same)
+            is_identical = (before, trace.digests[number]) == (numbered, digest)
+            self._come_again(name, is_identical=is_identical, is_letter=not digest)
             return
         if not is_new:
             self._fault(f"event {name}: under a number that another event has")
         trace.numbers[number], trace.digests[number] = numbered, digest
         self.findings.delivered += 1
+        lane = self._check_content(record, voice, number, envelope)
         if record.topic == DEAD:
-            self._bury(name, envelope)
+            self._bury(name, record.value, envelope)
             return
-        self._check_content(record, voice, number, envelope)
+        if record.topic != f"edge.{lane}.v1":
+            self._fault(f"event {name}: in {record.topic}")
         self._check_order(record, voice, number)
 
     def _is_claimed(self, voice: int, number: int) -> bool:
@@ -164,23 +174,26 @@ class Audit:
         seen[seq - 1] = 1
         return at << _SEQ_BITS | seq, is_new
 
-    def _come_again(self, name: str, *, is_identical: bool) -> None:
+    def _come_again(self, name: str, *, is_identical: bool, is_letter: bool) -> None:
         if is_identical:
-            self.findings.repeated += 1
+            self.findings.repeated += not is_letter
             return
         self.findings.again += 1
         if not self._allowed.again:
             self._fault(f"event {name}: delivered under two numbers, or as two records")
 
-    def _bury(self, name: str, envelope: Mapping[str, Any]) -> None:
+    def _bury(self, name: str, letter: bytes, envelope: Mapping[str, Any]) -> None:
+        """See that the record which *letter* was made of was to be refused."""
         self.findings.dead += 1
-        if not self._allowed.dead:
+        _, begin, rest = letter.partition(RECORD_BEGIN)
+        one_in = self._allowed.dead_one_in
+        if not one_in or zlib.crc32(b"{" + begin + rest) % one_in:
             self._fault(f"event {name}: dead, {envelope.get('deadreason')}")
 
     def _check_content(
         self, record: Record, voice: int, number: int, envelope: Mapping[str, Any]
-    ) -> None:
-        """See that what lies there is what was said, in its lane, under its key."""
+    ) -> str:
+        """See that what lies there is what was said, under its key; return its lane."""
         speaker, page = self._voices[voice]
         if page.verdicts[number] == REFUSED:
             self._fault(f"event {envelope['id']}: delivered, and refused")
@@ -189,10 +202,9 @@ class Audit:
             if envelope.get(name) != value:
                 self._fault(f"event {envelope['id']}: {name} is not what was sent")
         lane = str(expected["type"]).partition(".")[0]
-        if record.topic != f"edge.{lane}.v1":
-            self._fault(f"event {envelope['id']}: in {record.topic}")
         if record.key != expected["session" if lane == "telemetry" else "subject"]:
             self._fault(f"event {envelope['id']}: under another's key")
+        return lane
 
     def _check_order(self, record: Record, voice: int, number: int) -> None:
         """See that nothing lies behind what was accepted after it, nor in two partitions."""

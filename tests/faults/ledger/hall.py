@@ -75,7 +75,7 @@ class Hall:
 
         At another rate the same speakers go on.
         """
-        self.leave()
+        self.leave(is_early=True)
         self._address = address
         voices = replace(shape, per_s=None)
         if voices != self._voices:
@@ -99,7 +99,7 @@ class Hall:
         Returns:
             Whether that came about in *timeout_s*.
         """
-        self.leave()
+        self.leave(is_early=True)
         until_s = time.monotonic() + timeout_s
         self._address, self._interval_ns, self._voices = address, 0, None
         self.wake(Mood.SETTLING)
@@ -125,12 +125,19 @@ class Hall:
         self.pump(lambda: not self._busy(), timeout_s)
         self.leave()
 
-    def leave(self) -> None:
-        """Hang up everywhere; what was under way has no answer."""
+    def leave(self, *, is_early: bool = False) -> None:
+        """Hang up everywhere; what was under way has no answer.
+
+        Args:
+            is_early: Whether nobody waited for answers, so that none is missed.
+        """
         self.mood = Mood.RESTING
+        broken = self.tally.broken
         for speaker in self.speakers:
             if speaker.line is not None:
                 self._hang_up(speaker, is_lost=speaker.began_ns > 0)
+        if is_early:
+            self.tally.broken = broken
         self._timetable.clear()
         self._at_rest = list(self.speakers)
 
@@ -257,7 +264,7 @@ class Hall:
         first = len(self.speakers)
         services = [
             self._new_speaker(
-                Service(self.run, first + at, shape.fact_lanes),
+                Service(self.run, first + at, shape.fact_lanes, shape.subjects),
                 shape.batch,
                 repeats=shape.repeats,
             )

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
+from tests.faults.ledger.words import SUBJECTS
+
 Address: TypeAlias = tuple[str, int]
 
 FACT_LANES: Final = ("bet", "wallet", "game", "bonus", "player")
@@ -26,7 +28,7 @@ class Shape:
     """How the ledger talks: so many connections, each with one request under way.
 
     Attributes:
-        services: Connections of services, each with facts about its own 16 players.
+        services: Connections of services, each with facts about players of its own.
         players: Connections of players' clients, each with one session, one event a request.
         batch: Events of a service's request, 1..200.
         per_s: Events a second of all together, on a fixed timetable; ``None``: flat out.
@@ -34,6 +36,8 @@ class Shape:
         client_lanes: Of what the players say.
         repeats: Whether a voice whose connection broke first sends again what was answered
             last, all of which must be duplicates.
+        subjects: Players of each service. Few: events of one key are under way together, so
+            that one may overtake another.
     """
 
     services: int = 12
@@ -43,6 +47,7 @@ class Shape:
     fact_lanes: tuple[str, ...] = FACT_LANES
     client_lanes: tuple[str, ...] = CLIENT_LANES
     repeats: bool = True
+    subjects: int = SUBJECTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +62,7 @@ class Account:
         refused: Refusals by code, in events; one that is sent again may count often. A request
             that was refused whole counts with all its events.
         repeated: Events sent again although accepted, and rightly told ``duplicate``.
-        broken: Requests whose answer never came.
+        broken: Requests whose answer never came, though the ledger did not hang up.
         complaints: Answers against the contract, in words; the first hundred.
         verdicts: Accepted since the last mark.
         seconds: Since the last mark, that much of it in which it was to talk.
@@ -91,7 +96,7 @@ class Findings:
         dead: Dead letters of the ledger's events; each is a fault unless that was allowed.
         again: Events there under a second number; each a fault unless that was allowed.
         missing_numbers: Gaps in the numbers of all ``edgespool`` together.
-        strays: Records of others than this ledger.
+        strays: Distinct records of others than this ledger.
         faults: Everything that must not be, in words, the first hundred; and how many more.
     """
 

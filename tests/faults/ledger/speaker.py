@@ -34,8 +34,10 @@ COMPLAINTS_MAX: Final = 100  # one lost batch may be fifty; these tell what kind
 NUMBERS_QUOTED: Final = 3
 NS_PER_MS: Final = 1_000_000
 
-# Never to be sent again, and nobody's fault: the load was shed, and told so.
+# Never to be sent again, and nobody's fault: the load was shed, and told so. To shed is to drop
+# telemetry, never anything else. Source: design.md, glossary.
 SHED: Final = "lane_shed"
+SHEDDABLE: Final = "telemetry."
 # A first try may have become durable after its 503, when the sync came to its end.
 LATE: Final = frozenset({"lane_failed", "internal_error", "500"})
 # The same event may be sent again, at a later time.
@@ -202,8 +204,9 @@ class Speaker:
 
     def _refuse(self, number: int, code: str) -> None:
         self.page.verdicts[number] = REFUSED
-        if code != SHED:
-            self._complain(f"event {number} refused for good: {code}")
+        kind = str(self.voice.event(number, self.page.stamp_ms(number))["type"])
+        if code != SHED or not kind.startswith(SHEDDABLE):
+            self._complain(f"{kind} {number} refused for good: {code}")
 
     def _is_restamped(self, code: str) -> bool:
         """Give a lone event a new time, if its time was at fault."""

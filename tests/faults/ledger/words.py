@@ -18,7 +18,8 @@ Payload: TypeAlias = dict[str, object]
 Make: TypeAlias = Callable[[int, str], Payload]
 
 SUBJECTS: Final = 16
-"""Players that one service speaks about: enough for several keys in each of its batches."""
+"""Players that one service speaks about, if nothing else is asked for: enough for several keys
+in each of its batches."""
 
 BRAND: Final = "north"
 JURISDICTION: Final = "MT"
@@ -55,11 +56,13 @@ class Service:
         run: 32 bits that tell this ledger's events from any other's.
         voice: 16 bits.
         lanes: Whose facts it states, in a drawn order.
+        subjects: Players of its own, each a key.
     """
 
     run: int
     voice: int
     lanes: tuple[str, ...]
+    subjects: int = SUBJECTS
 
     @property
     def k(self) -> str:
@@ -82,7 +85,7 @@ class Service:
             "source": "service://ledger",
             "type": kind,
             "time": timestamp(unix_ms),
-            "subject": f"player-{self.run:08x}-{self.voice:04x}-{(drawn >> 16) % SUBJECTS}",
+            "subject": f"player-{self.run:08x}-{self.voice:04x}-{(drawn >> 16) % self.subjects}",
             "brand": BRAND,
             "jurisdiction": JURISDICTION,
             "data": make(drawn >> 24, name),

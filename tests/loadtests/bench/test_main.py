@@ -15,7 +15,14 @@ from loadtests.bench.subjects import ROOT
 
 NAMES = ("empty application", "gateway", f"gateway of {ROOT}")
 TINY = Plan(
-    1, {"single": 40, "mixed": 32, "batch": 4}, 1, 0.2, entries=200, syncs=2, players=20
+    1,
+    {"single": 40, "mixed": 32, "batch": 4},
+    1,
+    0.2,
+    entries=200,
+    syncs=2,
+    players=20,
+    connections_max=8,
 )
 
 
@@ -31,6 +38,7 @@ def test_a_commit_that_is_none_ends_with_one_line(capsys: pytest.CaptureFixture[
 
 
 @pytest.mark.system
+@pytest.mark.timeout(300)  # three servers: 8 s on two idle cores
 def test_a_run_tells_a_row_per_load_and_subject(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -69,6 +77,7 @@ def test_a_run_tells_a_row_per_load_and_subject(
 
 
 @pytest.mark.system
+@pytest.mark.timeout(300)  # 2 s on two idle cores
 def test_a_soak_tells_what_is_held_and_by_how_much_it_grew(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,5 +1,6 @@
 """Everybody gets the same requests in turn, in old age, and a share of what they can do."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,15 @@ def test_in_each_round_everybody_gets_the_same_requests_in_turn(tmp_path: Path) 
     ]
     warming = 10
     assert booth.orders[warming : warming + 3 * len(a_round)] == a_round * 3
+
+
+def test_no_load_has_more_connections_than_the_plan(tmp_path: Path) -> None:
+    booth = Booth()
+    few = replace(contest(tmp_path, booth), plan=replace(PLAN, connections_max=8))
+
+    few.run()
+
+    assert {order[2] for order in booth.orders if order[0] == "connect"} == {8}
 
 
 def test_tables_are_filled_and_tokens_shown_before(tmp_path: Path) -> None:

@@ -129,11 +129,12 @@ def test_an_application_without_metrics_is_not_asked_for_them() -> None:
 
 
 def test_everything_that_costs_is_on(tmp_path: Path) -> None:
-    wanted = Wanted("gateway", "{}", entries=700)
+    wanted = Wanted("gateway", "{}", entries=700, memory_max=1 << 29)
 
     settings = tomllib.loads(wanted.settings(tmp_path))
 
     assert set(settings["limits"]) == {"player", "service", "brand", "address", "node"}
+    assert settings["node"]["memory_max"] == 1 << 29
     assert settings["spool"]["dedupe_entries_max"] == 700
     assert settings["origin"]["url"] == f"log:{tmp_path}/origin"
 
@@ -145,6 +146,7 @@ def test_another_origin_and_the_default_table_may_be_wanted(tmp_path: Path) -> N
 
     assert settings["origin"]["url"] == "kafka://127.0.0.1:9092"
     assert "dedupe_entries_max" not in settings["spool"]
+    assert "memory_max" not in settings["node"]
 
 
 def test_a_server_runs_on_its_cores_and_we_on_ours(tmp_path: Path) -> None:

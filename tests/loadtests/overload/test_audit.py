@@ -13,7 +13,10 @@ def write(room: Path, log: Mapping[str, Sequence[str]], accepted: Sequence[str])
     for topic, names in log.items():
         partition = room / "origin" / topic / "0"
         partition.mkdir(parents=True)
-        lines = (json.dumps({"value": {"id": name}}) + "\n" for name in names)
+        lines = (
+            json.dumps({"offset": offset, "key": "player", "value": {"id": name}}) + "\n"
+            for offset, name in enumerate(names)
+        )
         (partition / f"{0:020d}.jsonl").write_text("".join(lines))
     (room / "accepted").write_text("".join(f"{name}\n" for name in accepted))
     return audit(room / "origin", room / "accepted")
@@ -40,6 +43,12 @@ def test_every_lane_counts_and_what_is_told_of_refusals_does_not(tmp_path: Path)
     log = {"edge.bet.v1": ["a"], "edge.game.v1": ["b"], "edge.refused.v1": ["c"]}
 
     assert write(tmp_path, log, ["a", "b"]) == []
+
+
+def test_what_is_only_a_dead_letter_has_not_arrived(tmp_path: Path) -> None:
+    log = {"edge.bet.v1": ["a"], "edge.dead.v1": ["b"]}
+
+    assert write(tmp_path, log, ["a", "b"]) == ["1 accepted, and lost: b"]
 
 
 def test_of_many_a_few_are_quoted(tmp_path: Path) -> None:

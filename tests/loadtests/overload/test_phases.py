@@ -3,6 +3,7 @@
 import io
 import os
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import pytest
 from typing_extensions import override
@@ -10,7 +11,7 @@ from typing_extensions import override
 from loadtests.bench.subjects import Subject
 from loadtests.overload.conductor import Conductor
 from loadtests.overload.crowd import NS_PER_S, Course, Fate
-from loadtests.overload.phases import Crew, Phase, Result, measure
+from loadtests.overload.phases import MEMORY_MAX_BYTES, Crew, Phase, Result, measure
 
 MS = 1_000_000
 
@@ -85,7 +86,7 @@ def test_saturation_is_found_and_then_multiples_of_it_are_asked_for() -> None:
     assert len(news) == 4
 
 
-def phase(**changes: float) -> Phase:
+def phase(*, rss_bytes: int = 1, **changes: float) -> Phase:
     figures = {
         "times": 2.0,
         "offered_per_s": 200.0,
@@ -97,7 +98,7 @@ def phase(**changes: float) -> Phase:
         "longest_refused_ms": 1_010.0,
         "kept_off": 0.0,
     }
-    return Phase(**(figures | changes), rss_bytes=1)
+    return Phase(**(figures | changes), rss_bytes=rss_bytes)
 
 
 @pytest.mark.parametrize(
@@ -109,9 +110,15 @@ def phase(**changes: float) -> Phase:
         ({"accepted_per_s": 69.0, "times": 5.0}, ["accepts 0.69 of the saturation"]),
         ({"p99_ms": 31.0}, ["p99 is 3.1 times the baseline's"]),
         ({"longest_refused_ms": 1_300.0}, ["a refused one waited 1300 ms"]),
+        ({"rss_bytes": MEMORY_MAX_BYTES}, []),
+        ({"rss_bytes": MEMORY_MAX_BYTES + (1 << 20)}, ["holds 385 MiB"]),
+        (
+            {"refused_per_s": 0.0, "longest_refused_ms": 0.0},
+            ["refuses nothing: it was no overload"],
+        ),
     ],
 )
-def test_a_missed_goal_is_named(changes: dict[str, float], missed: list[str]) -> None:
+def test_a_missed_goal_is_named(changes: dict[str, Any], missed: list[str]) -> None:
     result = Result(Crew("single", 4, 8), 100.0, phase(times=0.7, p99_ms=10.0), [])
 
     assert result.misses(phase(**changes)) == missed
