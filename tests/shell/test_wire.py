@@ -290,7 +290,7 @@ def test_what_was_on_its_way_when_the_process_left_is_answered(*, is_first: bool
         await asyncio.gather(*state.tasks)
         assert len(wire.writes) == 2 - is_first
         await asyncio.sleep(2 * LINGER_S)
-        assert wire.is_closed
+        assert wire.is_closing()
         connection.connection_lost(None)
 
     asyncio.run(story())
