@@ -53,6 +53,9 @@ BOUNDS: Final = {"segment_bytes_max": 24 << 10}
 SLOW_WRITE_MS: Final = 15
 """Of a slow disk: so long an answer that does not wait for its sync is out before it."""
 
+NODE: Final = {"drain_s": 2}
+"""A round whose origin is down waits that long in the end, for nothing."""
+
 OWED_MIN: Final = 10  # events looked for in each image, on average
 PAUSE_MAX_S: Final = 0.3  # between two images: no two are alike
 CHANGE_WAIT_S: Final = 0.5  # for a name that changes; one does several times a second
@@ -150,7 +153,7 @@ def _scene(room: Path, number: int, rng: random.Random) -> Generator[Scene]:
         witness = Witness(rng)
         origin = f"log:{room / 'origin'}" if is_origin_up else NOWHERE
         spool = disk.mount / "spool"
-        with world(room, sections(spool, origin)) as here:
+        with world(room, {**sections(spool, origin), "node": NODE}) as here:
             here.jwks.write_text(witness.keys_with(book.jwks), "utf-8")
             here.gateway.command = (*_slowness(room, number, spool), *launcher(bounds=BOUNDS))
             yield Scene(here, disk, book, witness, is_origin_up, rng)

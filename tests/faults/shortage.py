@@ -54,8 +54,8 @@ PRODUCTION: Final[Mapping[str, int]] = {}
 SMALL: Final[Mapping[str, int]] = {"segment_bytes_max": 1 << 18, "commit_bytes_max": 1 << 18}
 """Segments that follow one another soon: a file more is needed for each."""
 
-ONE_LANE: Final = Shape(services=6, players=2, fact_lanes=("game",))
-"""So that the prober's lane fills segments."""
+ONE_LANE: Final = Shape(services=6, players=2, fact_lanes=("game",), per_s=3_000)
+"""So that the prober's lane fills segments, and yet not more than a slow audit can compare."""
 
 ALIEN_BYTES: Final = 30 << 20
 """Leaves room for the headroom and some MiB of each lane: less than a segment."""
