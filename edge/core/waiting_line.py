@@ -16,8 +16,9 @@ takes just now: the *pace*. Two delays follow from it, each with a floor: how lo
 *fresh*, and for how long there must be work in a *standing* line.
 
 **Calm.** First come, first served; nobody is refused. A burst makes a long line, but one that
-ends. Only a line that stands at every turn of ``INTERVAL_NS`` is an overload: more is asked than
-can be done, and patience only makes everybody late.
+ends. Only a line that has stood for ``INTERVAL_NS`` longer than it has not is an overload: more is
+asked than can be done, and patience only makes everybody late. That it ends for a moment proves
+nothing: all who share a sync are answered at once, and come back at once.
 
 **Overloaded.** Last come, first served, as long as that one is *fresh*. Whoever has waited
 longer is late: it waits on, up to ``WAIT_NS_MAX``, because a client that waits sends nothing,
@@ -28,7 +29,7 @@ busy, and but for a pause of all clients with requests that are answered in time
 are twenty connections or ten thousand. It is over when for ``CALM_NS`` the whole line, late or
 not, was so short that in calm, with its longer turns, it would not stand.
 
-Source: RFC 8289 (CoDel: a standing queue is one that does not empty within an interval);
+Source: RFC 8289 (CoDel: a burst is worked off within an interval, a standing queue is not);
 B. Maurer, "Fail at Scale", ACM Queue 13 (8), 2015 (controlled delay, adaptive LIFO).
 """
 
@@ -48,22 +49,23 @@ INTERVAL_NS: Final = 500 * NS_PER_MS
 CALM_NS: Final = 1 * NS_PER_S
 """An overload is over when the line was short for so long: as long as the last refused waited."""
 
-FRESH_NS_MIN: Final = 6 * NS_PER_MS
-"""One turn and a half: whoever came in the turn before could not be served yet."""
+FRESH_NS_MIN: Final = 16 * NS_PER_MS
+"""Five turns: as long as a request is under way once it has begun. Of two turns the processor,
+which also syncs and forwards, had too often nobody to serve."""
 
 FRESH_TURNS: Final = 8
 """Times the pace: so many big batches may come together by chance."""
 
 STANDING_NS_MIN: Final = 4 * NS_PER_MS
-"""A line that moves, but never ends, beside a turn that is full: half a turn more. Some three
+"""A line beside a turn that is full: half a turn more. Some three
 turns' requests are under way besides, so whoever is in line waits for five times that."""
 
 STANDING_TURNS: Final = 8
 """Times the pace: a closed loop of sixteen connections with batches is no overload."""
 
-TURN_NS: Final = 4 * NS_PER_MS
+TURN_NS: Final = 3 * NS_PER_MS
 """The work of one turn in an overload. What is accepted takes some three turns: begun in one,
-synced during the next, answered in the one after that."""
+synced during the next, answered in the one after that. Shorter ones share too few syncs."""
 
 CALM_TURN_NS: Final = 8 * NS_PER_MS
 """In calm, where nobody is refused for it. What comes at once should begin at once: cut in two,
@@ -86,9 +88,9 @@ FUTILE_MAX: Final = 4
 """So many such looks in a row refuse somebody, together as long as one is fresh; then those who
 are late are served. Of 2, one in twenty would be late; of 8, the processor would wait too long."""
 
-FUTILE_REFUSED: Final = 4
-"""By each such look: one is too few to keep the processor busy when it takes a while until they
-ask again; more would be refused for clients that only paused."""
+FUTILE_REFUSED: Final = 12
+"""By each such look: of 4, at twice what the node can do, a fifth of that was not done, because it
+takes a while until they ask again; more would be refused for clients that only paused."""
 
 Waiter = TypeVar("Waiter")
 
@@ -124,7 +126,9 @@ class WaitingLine(Generic[Waiter]):
         self.waiting: Final[Collection[Waiter]] = self._came_ns
         self._pace_ns = PACE_NS_AT_FIRST
         self._last_turn_ns: int | None = None  # if it was full
-        self._stands_since_ns: int | None = None
+        self._is_standing = False  # since it was judged
+        self._stood_ns = 0  # less what it did not
+        self._judged_ns = 0
         self._last_long_ns = 0
         self._served = 0  # in the last turn
         self._futile = 0  # looks, in a row, that found nobody fresh
@@ -163,6 +167,7 @@ class WaitingLine(Generic[Waiter]):
                 refused = self._first(FUTILE_REFUSED)
             else:
                 served = self._last(count)
+        self._is_standing = self._is_standing and bool(self._came_ns)
         self._served = len(served)
         is_full = len(served) == count or len(refused) == REFUSED_PER_TURN
         self._last_turn_ns = now_ns if is_full and self._came_ns else None
@@ -179,7 +184,7 @@ class WaitingLine(Generic[Waiter]):
         """See whether it is still overloaded; return that."""
         if self.is_overloaded and now_ns - self._last_long_ns >= CALM_NS:
             self.is_overloaded = False
-            self._stands_since_ns = None
+            self._is_standing, self._stood_ns = False, 0
             self._divide()
         return self.is_overloaded
 
@@ -194,11 +199,12 @@ class WaitingLine(Generic[Waiter]):
             if work_ns > self._standing_ns + CALM_TURN_NS:
                 self._last_long_ns = now_ns
             self.look(now_ns)
-        elif work_ns <= self._standing_ns:
-            self._stands_since_ns = None
-        elif self._stands_since_ns is None:
-            self._stands_since_ns = now_ns
-        elif now_ns - self._stands_since_ns >= INTERVAL_NS:
+            return
+        since_ns = now_ns - self._judged_ns
+        self._stood_ns = max(self._stood_ns + (since_ns if self._is_standing else -since_ns), 0)
+        self._judged_ns = now_ns
+        self._is_standing = work_ns > self._standing_ns
+        if self._stood_ns >= INTERVAL_NS:
             self.is_overloaded = True
             self._last_long_ns = now_ns
             self._divide()

@@ -4,7 +4,8 @@ In: a gateway that runs and a generator; out: one :class:`Phase` each, and the v
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from statistics import median
 from typing import Final
 
 from loadtests.bench.figures import percentile
@@ -27,6 +28,11 @@ MEMORY_MAX_BYTES: Final = 384 << 20
 
 GOALS: Final = {2.0: 0.9, 5.0: 0.7}
 """Share of the saturation that is accepted, by how many times it is offered."""
+
+_MIDDLE: Final = (
+    *("offered_per_s", "sent_per_s", "accepted_per_s", "refused_per_s"),
+    *("p50_ms", "p99_ms", "kept_off"),
+)
 
 SLOWER_MAX: Final = 3.0  # accepted p99 against the baseline's
 
@@ -99,13 +105,18 @@ class Result:
         """Return what is accepted, of the saturation."""
         return phase.accepted_per_s / self.saturation_per_s
 
+    def slower(self, phase: Phase) -> float:
+        """Return the p99 of what is accepted, of the baseline's."""
+        return phase.p99_ms / self.baseline.p99_ms
+
     def misses(self, phase: Phase) -> list[str]:
         """Say which goals *phase* misses."""
-        share = self.share(phase)
-        slower = phase.p99_ms / self.baseline.p99_ms
+        share, slower = self.share(phase), self.slower(phase)
+        # Twice as much may find enough connections busy, and all that is sent be served in time.
+        must_refuse = phase.times == max(GOALS)
         checks = {
             f"holds {phase.rss_bytes >> 20} MiB": phase.rss_bytes <= MEMORY_MAX_BYTES,
-            "refuses nothing: it was no overload": phase.refused_per_s > 0,
+            "refuses nothing: it was no overload": phase.refused_per_s > 0 or not must_refuse,
             f"accepts {share:.2f} of the saturation": share >= GOALS[phase.times],
             f"p99 is {slower:.1f} times the baseline's": slower <= SLOWER_MAX,
             f"a refused one waited {phase.longest_refused_ms:.0f} ms": (
@@ -157,6 +168,40 @@ def measure(
         gateway.cpu_when_forwarded_ns()
         phases.append(_phase(times, course, kept_off, gateway.peak_bytes()))
     return Result(crew, saturation_per_s, phases[0], phases[1:])
+
+
+def typical(rounds: Sequence[Result]) -> Result:
+    """Put rounds of one crew together; a machine drifts, so each is its own measure.
+
+    Shares and multiples are the medians of the rounds', as are all figures but those that must
+    never be exceeded: of these it is the largest.
+    """
+    saturation_per_s = median(each.saturation_per_s for each in rounds)
+    baseline = _middle([each.baseline for each in rounds])
+    phases = [
+        _middle(
+            [
+                replace(
+                    phase,
+                    accepted_per_s=each.share(phase) * saturation_per_s,
+                    p99_ms=each.slower(phase) * baseline.p99_ms,
+                )
+                for each, phase in zip(rounds, same, strict=True)
+            ]
+        )
+        for same in zip(*(each.phases for each in rounds), strict=True)
+    ]
+    return Result(rounds[0].crew, saturation_per_s, baseline, phases)
+
+
+def _middle(phases: Sequence[Phase]) -> Phase:
+    middle = {each: median(getattr(phase, each) for phase in phases) for each in _MIDDLE}
+    return replace(
+        phases[0],
+        **middle,
+        longest_refused_ms=max(phase.longest_refused_ms for phase in phases),
+        rss_bytes=max(phase.rss_bytes for phase in phases),
+    )
 
 
 def _enough(load: str, seconds: float) -> int:

@@ -72,7 +72,7 @@ def experienced(service_ns: int = SERVICE_NS) -> Node:
     """A node that knows its pace, and has nothing to do."""
     node = Node(service_ns)
     node.come(400 * NS_PER_MS // service_ns)
-    node.run(400 * NS_PER_MS)
+    node.run(800 * NS_PER_MS)
     assert not node.line
     return node
 
@@ -124,11 +124,26 @@ def test_a_standing_line_is_an_overload() -> None:
     assert node.line.is_overloaded
 
 
-def test_a_line_that_was_short_in_between_does_not_stand() -> None:
-    node = Node()
-    for _ in range(5):
-        node.come(INTERVAL_NS // SERVICE_NS * 3 // 4)
+@pytest.mark.parametrize(("percent", "is_overload"), [(45, False), (60, True)])
+def test_a_line_that_ends_again_and_again_stands_if_it_is_there_most_of_the_time(
+    percent: int, *, is_overload: bool
+) -> None:
+    node = experienced()
+    for _ in range(40):
+        node.come(INTERVAL_NS // SERVICE_NS * percent // 100)
         node.run(INTERVAL_NS)
+
+    assert node.line.is_overloaded is is_overload
+
+
+def test_two_bursts_far_apart_are_no_overload_though_nobody_looked_in_between() -> None:
+    node = experienced(NS_PER_MS // 10)
+    for _ in range(2):
+        node.come(130)
+        node.turn()
+        node.turn()
+        assert not node.line
+        node.now_ns += 2 * INTERVAL_NS
 
     assert not node.line.is_overloaded
 

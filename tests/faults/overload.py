@@ -22,11 +22,13 @@ from loadtests.overload.phases import (
     Phase,
     Result,
     measure,
+    typical,
 )
 from loadtests.overload.stage import Stage, stage
 from tests.faults.row import Row, Scale, Tell
 
-SECONDS: Final = 20.0  # of each phase: tens of thousands of requests, and thousands of batches
+SECONDS: Final = 6.0  # of each phase: tens of thousands of requests, and thousands of batches
+ROUNDS: Final = 5  # a machine drifts: the middle one counts
 FLOOD: Final = Crew("single", few=1, many=512)
 FLOOD_S: Final = 2.5  # a line must stand for half a second, and the late wait for one more
 FLOOD_REQUESTS: Final = 40_000  # twice what the fastest machine so far takes in it
@@ -48,8 +50,11 @@ def overload(scale: Scale, room: Path, tell: Tell) -> Iterable[Row]:
             yield _flood(on_stage, tell)
         else:
             for crew in CREWS:
-                result = measure(on_stage.gateway, on_stage.conductor, crew, SECONDS, tell)
-                yield from _rows(result)
+                rounds = [
+                    measure(on_stage.gateway, on_stage.conductor, crew, SECONDS, tell)
+                    for _ in range(ROUNDS)
+                ]
+                yield from _rows(typical(rounds))
         events, faults = on_stage.settle()
     found = f"{events:,} accepted, {len(faults)} kinds of faults"
     yield Row("overload: what was accepted", LOSS, found, not faults, tuple(faults))
@@ -85,7 +90,7 @@ def _rows(result: Result) -> Iterator[Row]:
             what=f"{phase.times:g} x saturation falls due, {result.crew.load}, "
             f"{result.crew.many} connections, of which those that wait send nothing",
             goal=f"≥ {GOALS[phase.times]:.0%} of it accepted, p99 ≤ {SLOWER_MAX:g} x baseline, "
-            f"some refused, each in ≤ {WAIT_MS_MAX / 1e3:g} s (and {TOLERANCE_MS:.0f} ms for a "
+            f"the others unsent, or refused, each in ≤ {WAIT_MS_MAX / 1e3:g} s (and {TOLERANCE_MS:.0f} ms for a "
             "turn of the loop, and the generator's), "
             f"RSS ≤ node.memory_max = {MEMORY_MAX_BYTES >> 20} MiB",
             found=_found(result, phase),
@@ -95,7 +100,7 @@ def _rows(result: Result) -> Iterator[Row]:
 
 
 def _found(result: Result, phase: Phase) -> str:
-    slower = phase.p99_ms / result.baseline.p99_ms
+    slower = result.slower(phase)
     return (
         f"{phase.sent_per_s:,.0f}/s sent of {phase.offered_per_s:,.0f}/s due, "
         f"{result.share(phase):.0%} of {result.saturation_per_s:,.0f}/s accepted, "

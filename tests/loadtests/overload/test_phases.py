@@ -11,7 +11,14 @@ from typing_extensions import override
 from loadtests.bench.subjects import Subject
 from loadtests.overload.conductor import Conductor
 from loadtests.overload.crowd import NS_PER_S, Course, Fate
-from loadtests.overload.phases import MEMORY_MAX_BYTES, Crew, Phase, Result, measure
+from loadtests.overload.phases import (
+    MEMORY_MAX_BYTES,
+    Crew,
+    Phase,
+    Result,
+    measure,
+    typical,
+)
 
 MS = 1_000_000
 
@@ -112,8 +119,9 @@ def phase(*, rss_bytes: int = 1, **changes: float) -> Phase:
         ({"longest_refused_ms": 1_300.0}, ["a refused one waited 1300 ms"]),
         ({"rss_bytes": MEMORY_MAX_BYTES}, []),
         ({"rss_bytes": MEMORY_MAX_BYTES + (1 << 20)}, ["holds 385 MiB"]),
+        ({"refused_per_s": 0.0, "longest_refused_ms": 0.0}, []),
         (
-            {"refused_per_s": 0.0, "longest_refused_ms": 0.0},
+            {"refused_per_s": 0.0, "longest_refused_ms": 0.0, "times": 5.0},
             ["refuses nothing: it was no overload"],
         ),
     ],
@@ -122,3 +130,21 @@ def test_a_missed_goal_is_named(changes: dict[str, Any], missed: list[str]) -> N
     result = Result(Crew("single", 4, 8), 100.0, phase(times=0.7, p99_ms=10.0), [])
 
     assert result.misses(phase(**changes)) == missed
+
+
+def test_each_round_is_its_own_measure_and_the_middle_one_counts() -> None:
+    def round_(saturation: float, accepted: float, baseline: float, p99: float) -> Result:
+        phases = [phase(accepted_per_s=accepted, p99_ms=p99, longest_refused_ms=10 * p99)]
+        return Result(
+            Crew("single", 4, 8), saturation, phase(times=0.7, p99_ms=baseline), phases
+        )
+
+    result = typical(
+        [round_(100, 95, 10, 20), round_(200, 160, 20, 100), round_(50, 49, 5, 12)]
+    )
+
+    only = result.phases[0]
+    assert result.saturation_per_s == 100
+    assert result.share(only) == pytest.approx(0.95)
+    assert result.slower(only) == pytest.approx(2.4)
+    assert only.longest_refused_ms == 1_000
