@@ -2,7 +2,7 @@
 
 In: which campaigns, short or full; out: lines of progress, the table, and exit code 1 if a goal
 was missed. Each campaign has a room of its own, which is removed. Full results are kept in
-``build/faults/``, from which ``--readme`` writes the table of all that ran so far. One who is told
+``tests/faults/results/``, from which ``--readme`` writes the table of all that ran so far. One who is told
 to end by SIGTERM or SIGHUP cleans up first: gateways end, mounts and loop devices go.
 """
 
@@ -41,7 +41,7 @@ from tests.faults.row import Campaign, Row, Scale, Tell
 from tests.faults.second_owner import second_owner
 from tests.faults.shortage import shortage
 from tests.faults.strace import orders_of_syncs
-from tests.faults.table import ROOT, Result, Shelf, commit, markdown, today, write_readme
+from tests.faults.table import RESULTS, Result, Shelf, commit, markdown, today, write_readme
 from tests.sim.campaign import simulation
 
 CAMPAIGNS: Final[tuple[tuple[str, Campaign], ...]] = (
@@ -68,7 +68,6 @@ CAMPAIGNS: Final[tuple[tuple[str, Campaign], ...]] = (
 )
 """All there are, in the order of the table."""
 
-SHELF: Final = ROOT / "build" / "faults"
 SKIPPED: Final = "SKIPPED"
 """So begins the line of a campaign that does not run, with its reason."""
 
@@ -231,7 +230,7 @@ def _options(arguments: Sequence[str]) -> Any:  # argparse's namespace
     parser.add_argument("--seed", type=int, help="another than each campaign's own")
     parser.add_argument("--keep", action="store_true", help="leave the rooms, for a look")
     parser.add_argument("--readme", type=Path, help="write all full results into this file")
-    parser.add_argument("--results", type=Path, default=SHELF, help="where they are kept")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="where they are kept")
     return parser.parse_args(arguments)
 
 

@@ -1,8 +1,8 @@
 """The one table of all campaigns: for people, for README, and kept between runs.
 
 In: rows as campaigns yield them; out: Markdown. The full forms together take hours, so each
-campaign's last full result lies in a file of its own, with commit and date, and the table is
-put together from what is there; what is not there is named, not left out.
+campaign's last full result lies in a file of its own, with commit, date and machine, and the
+table is put together from what is there; what is not there is named, not left out.
 """
 
 import subprocess
@@ -20,6 +20,9 @@ BEGIN: Final = "<!-- faults: make faults -->"
 END: Final = "<!-- end of faults -->"
 
 ROOT: Final = Path(__file__).parents[2]
+RESULTS: Final = Path(__file__).parent / "results"
+"""Of all full campaigns, beside the code they speak of: no machine has the hours for all at once."""
+
 FAULTS_SHOWN: Final = 20  # one lost record may be a hundred faults; these tell what kind it is
 _HEADS: Final = ("fault", "goal", "found", "reached")
 
@@ -130,15 +133,26 @@ def write_readme(readme: Path, names: Sequence[str], shelf: Shelf) -> None:
 
 
 def commit(repository: Path = ROOT) -> str:
-    """Name the code that runs; ``unknown`` where git does not know."""
-    described = subprocess.run(
-        ["git", "describe", "--always", "--abbrev=8", "--dirty=+"],  # noqa: S607  # git is where PATH says
+    """Name the code that runs; ``unknown`` where git does not know.
+
+    What the campaigns write themselves changes no code.
+    """
+    head = _git(repository, "rev-parse", "--short=8", "HEAD")
+    written = (f":(exclude){path.relative_to(ROOT)}" for path in (RESULTS, ROOT / "README.md"))
+    is_changed = _git(repository, "status", "--porcelain", "-uno", "--", ".", *written)
+    return head + "+" * bool(is_changed) if head else "unknown"
+
+
+def _git(repository: Path, *arguments: str) -> str:
+    """Return what git says; nothing if it knows nothing."""
+    said = subprocess.run(  # our own words
+        ["git", *arguments],  # noqa: S607  # git is where PATH says
         cwd=repository,
         capture_output=True,
         check=False,
         text=True,
     )
-    return described.stdout.strip() or "unknown"
+    return said.stdout.strip() if not said.returncode else ""
 
 
 def today() -> str:

@@ -1,6 +1,7 @@
 """The table of all campaigns: its Markdown, what is kept, and the command that prints it."""
 
 import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +11,18 @@ from loadtests.bench.report import machine
 from tests.faults import __main__ as command
 from tests.faults.__main__ import CAMPAIGNS, chosen, main
 from tests.faults.row import Campaign, Row, Scale, Tell
-from tests.faults.table import BEGIN, END, Result, Shelf, markdown, union, write_readme
+from tests.faults.table import (
+    BEGIN,
+    END,
+    RESULTS,
+    ROOT,
+    Result,
+    Shelf,
+    commit,
+    markdown,
+    union,
+    write_readme,
+)
 
 GOOD = Row("a fault", "0 lost", "0 lost | all well", is_reached=True)
 BAD = Row("another", "0 lost", "2 lost", is_reached=False, faults=("event 7: lost",))
@@ -230,3 +242,25 @@ def test_each_campaign_has_a_story_of_its_own_short_form(name: str, campaign: Ca
     assert any("Scale.SHORT" in story for story in own)
     assert chosen(name) == [(name, campaign)]
     assert campaign.__doc__
+
+
+def test_what_campaigns_write_is_no_change_of_the_code(tmp_path: Path) -> None:
+    def git(*arguments: str) -> None:
+        who = ("-c", "user.name=n", "-c", "user.email=e")
+        subprocess.run(["git", *who, *arguments], cwd=tmp_path, check=True)  # noqa: S607  # our own words, PATH's git
+
+    assert commit(tmp_path) == "unknown"
+    results = tmp_path / RESULTS.relative_to(ROOT)
+    results.mkdir(parents=True)
+    code, kept = tmp_path / "code", results / "a.json"
+    for path in (code, kept, tmp_path / "README.md"):
+        path.write_text("1")
+    git("init", "--quiet")
+    git("add", "--all")
+    git("commit", "--quiet", "--message", "all")
+    clean = commit(tmp_path)
+    kept.write_text("2")
+
+    assert commit(tmp_path) == clean
+    code.write_text("2")
+    assert commit(tmp_path) == f"{clean}+"
