@@ -211,6 +211,12 @@ class Figures(Collector):
         )
         yield _gauge("edge_spool_bytes", "Bytes on disk.", ("lane", "state"), self._bytes())
         yield _gauge(
+            "edge_spool_room_bytes",
+            "Bytes that may still wait, as far as the settings go.",
+            ("lane",),
+            (((lane,), s.room_bytes) for lane, s in statistics.items()),
+        )
+        yield _gauge(
             "edge_spool_oldest_seconds",
             "Age of the oldest record that waits; 0 when none does.",
             ("lane",),

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from edge.core.lane import Lane
 from edge.shell.admin import OK, Readiness
@@ -11,6 +11,9 @@ from edge.shell.life import Life
 from edge.shell.pressure import Pressure
 from edge.shell.resources import Resources
 from edge.shell.spool.bulkhead import LaneStatistics
+
+FULL_BYTES: Final = 64 << 10
+"""With less room a lane is as good as full: the largest event, of 32 KiB, may not fit."""
 
 
 class Keyring(Protocol):
@@ -79,7 +82,7 @@ class Probes:
         origin = self.origin.health() or OK
         is_ready = (keys, spool, life) == (OK, OK, OK)
         probes = {"keys": keys, "spool": spool, "life": life, "origin": origin}
-        return Readiness(is_ready, probes | self._scarce() | forwards)
+        return Readiness(is_ready, probes | self._scarce() | self._room() | forwards)
 
     def _keys(self) -> str:
         """One issuer with believed keys is enough to be of use to somebody."""
@@ -99,6 +102,16 @@ class Probes:
             "memory": memory if found.is_memory_high else OK,
             "telemetry": f"shed for want of {shedding}" if shedding else OK,
         }
+
+    def _room(self) -> dict[str, str]:
+        """Say who is told to come back, and what ends it."""
+        full = [
+            lane for lane, s in self.spool.statistics().items() if s.room_bytes < FULL_BYTES
+        ]
+        lanes = f"{', '.join(full)}: lane_full until the origin takes what waits"
+        is_disk_full = self.pressure.causes().get("disk", False)
+        disk = "full: every lane answers lane_full until there is room"
+        return {"room": lanes if full else OK, "disk": disk if is_disk_full else OK}
 
     def _spool(self) -> str:
         causes = [

@@ -3,11 +3,13 @@
 The gateway's own stories with it: ``tests/system``.
 """
 
+import contextlib
 import os
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -245,20 +247,22 @@ def test_a_file_that_is_mended_is_taken_up_without_a_restart(
     cause: str,
 ) -> None:
     mend = spoil(login)
-    origin = login.open()
 
-    for _ in range(3):
-        with pytest.raises(OriginUnavailable) as raised:
-            origin.publish(TOPIC, [record(1)])
-        assert str(raised.value).startswith(cause)
-        assert origin.health(TOPIC) == str(raised.value)
-        assert "geheim" not in str(raised.value)
-    assert [each.getMessage() for each in caplog.records] == ["origin unavailable"]
+    with contextlib.closing(login.open()) as origin:
+        for _ in range(3):
+            with pytest.raises(OriginUnavailable) as raised:
+                origin.publish(TOPIC, [record(1)])
+            assert str(raised.value).startswith(cause)
+            assert origin.health(TOPIC) == str(raised.value)
+            assert "geheim" not in str(raised.value)
+        assert {each.getMessage() for each in caplog.records} == {"origin unavailable"}
+        # One cause is told once; brokers that are slow may first be named by another address.
+        told = [vars(each)["cause"] for each in caplog.records]
+        assert all(before != after for before, after in pairwise(told))
 
-    mend()
-    assert origin.publish(TOPIC, [record(1)]) == []
-    assert origin.health() is None
-    origin.close()
+        mend()
+        assert origin.publish(TOPIC, [record(1)]) == []
+        assert origin.health() is None
 
 
 def test_closing_ends_a_publish_to_a_broker_that_hangs(

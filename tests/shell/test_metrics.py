@@ -149,6 +149,7 @@ def samples() -> dict[str, float]:
         ("edge_spool_bytes{lane=bet,state=waiting}", 500),
         ("edge_spool_bytes{lane=bet,state=retained}", 70),
         ("edge_spool_bytes{lane=game,state=dead}", 9),
+        ("edge_spool_room_bytes{lane=bet}", 1 << 30),
         ("edge_spool_oldest_seconds{lane=bet}", 2.5),
         ("edge_spool_oldest_seconds{lane=game}", 0),
         ("edge_forwarded_total{lane=bet}", 7),

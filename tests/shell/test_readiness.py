@@ -11,7 +11,7 @@ from edge.shell.keys.keyring import KeyStatistics
 from edge.shell.life import Life
 from edge.shell.meters import Histogram
 from edge.shell.pressure import Pressure
-from edge.shell.readiness import Probes
+from edge.shell.readiness import FULL_BYTES, Probes
 from edge.shell.resources import Resources
 from edge.shell.spool.bulkhead import LaneStatistics
 from edge.shell.spool.shelf import Holdings
@@ -27,14 +27,17 @@ HEALTHY = {
     "origin": "ok",
     "memory": "ok",
     "telemetry": "ok",
+    "room": "ok",
+    "disk": "ok",
     **{f"forward.{lane}": "ok" for lane in Lane},
 }
 
 
-def lane_statistics(*, complaint: str = "") -> LaneStatistics:
+def lane_statistics(*, complaint: str = "", room_bytes: int = 1 << 30) -> LaneStatistics:
     """An empty lane, writable unless there is a complaint."""
     return LaneStatistics(
         holdings=Holdings(0, 0, 0, None, None),
+        room_bytes=room_bytes,
         records_at_start=0,
         quarantined=0,
         failed_syncs=0,
@@ -63,10 +66,17 @@ class FakeSpool:
     """Tells what it is told."""
 
     complaints: dict[Lane, str] = field(default_factory=dict[Lane, str])
+    room: dict[Lane, int] = field(default_factory=dict[Lane, int])
 
     def statistics(self) -> dict[Lane, LaneStatistics]:
-        """Every lane, with its complaint."""
-        return {lane: lane_statistics(complaint=self.complaints.get(lane, "")) for lane in Lane}
+        """Every lane, with its complaint and its room."""
+        return {
+            lane: lane_statistics(
+                complaint=self.complaints.get(lane, ""),
+                room_bytes=self.room.get(lane, 1 << 30),
+            )
+            for lane in Lane
+        }
 
 
 @dataclass
@@ -96,7 +106,7 @@ class FakeOrigin:
 def read(
     *keys: KeyStatistics,
     life: Life | None = None,
-    complaints: dict[Lane, str] | None = None,
+    spool: FakeSpool | None = None,
     ailments: dict[Lane, str] | None = None,
     outages: dict[str, str] | None = None,
     memory_max: int = 1 << 40,
@@ -104,7 +114,7 @@ def read(
 ) -> Readiness:
     """Ask probes of parts in these states; healthy where nothing is said."""
     forwarders = {lane: FakeForwarder((ailments or {}).get(lane)) for lane in Lane}
-    keyring, spool = FakeKeyring(list(keys)), FakeSpool(complaints or {})
+    keyring, spool = FakeKeyring(list(keys)), spool or FakeSpool()
     origin, resources = FakeOrigin(outages or {}), Resources(memory_max)
     pressure = Pressure({name: partial(bool, told) for name, told in (scarce or {}).items()})
     return Probes(
@@ -134,7 +144,7 @@ def test_a_node_without_believed_keys_is_not_ready(
 
 
 def test_a_lane_that_cannot_be_written_makes_the_node_unready() -> None:
-    readiness = read(GOOD, complaints={Lane.BET: "I/O error"})
+    readiness = read(GOOD, spool=FakeSpool({Lane.BET: "I/O error"}))
 
     assert readiness == Readiness(ready=False, probes=HEALTHY | {"spool": "bet: I/O error"})
 
@@ -182,3 +192,15 @@ def test_what_telemetry_is_shed_for_is_a_line_and_no_more() -> None:
 
     assert readiness.ready
     assert readiness.probes == HEALTHY | {"telemetry": "shed for want of spool, memory"}
+
+
+def test_lanes_and_a_disk_that_are_full_are_lines_and_no_more() -> None:
+    spool = FakeSpool(room={Lane.BET: 0, Lane.WALLET: FULL_BYTES - 1, Lane.GAME: FULL_BYTES})
+    readiness = read(GOOD, spool=spool, scarce={"disk": True})
+
+    assert readiness.ready
+    assert readiness.probes == HEALTHY | {
+        "room": "wallet, bet: lane_full until the origin takes what waits",
+        "disk": "full: every lane answers lane_full until there is room",
+        "telemetry": "shed for want of disk",
+    }

@@ -43,6 +43,11 @@ class Budget:
         """
         return self._total >= self._tight_total or self._waiting[lane] >= self._tight_lane
 
+    def room_bytes(self, lane: Lane) -> int:
+        """Return how many more may wait in *lane*; none where a start found more than that."""
+        with self._lock:
+            return max(self._room_bytes(lane), 0)
+
     def take(self, lane: Lane, least_bytes: int, most_bytes: int = 0) -> int:
         """Count bytes that are going to wait; return how many.
 
@@ -55,13 +60,12 @@ class Budget:
             Reject: LANE_FULL; nothing is counted.
         """
         with self._lock:
-            waiting = self._waiting[lane]
-            room = min(self._total_max[lane] - self._total, self._lane_max - waiting)
+            room = self._room_bytes(lane)
             if room < least_bytes:
                 raise Reject(Reason.LANE_FULL, "budget", retry_after_ns=FULL_RETRY_AFTER_NS)
             taken = max(least_bytes, min(most_bytes, room))
             self._total += taken
-            self._waiting[lane] = waiting + taken
+            self._waiting[lane] += taken
             return taken
 
     def found(self, lane: Lane, size_bytes: int) -> None:
@@ -73,3 +77,6 @@ class Budget:
     def give_back(self, lane: Lane, size_bytes: int) -> None:
         """Uncount bytes that wait no more."""
         self.found(lane, -size_bytes)
+
+    def _room_bytes(self, lane: Lane) -> int:
+        return min(self._total_max[lane] - self._total, self._lane_max - self._waiting[lane])

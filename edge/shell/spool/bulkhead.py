@@ -43,6 +43,7 @@ class LaneStatistics:
 
     Attributes:
         holdings: What is on disk.
+        room_bytes: How many more may wait, as far as the settings go.
         records_at_start: Waiting when the spool was opened.
         quarantined: Damaged frames that the cursor has passed since.
         failed_syncs: Commits and segments that could not be written or synced since.
@@ -55,6 +56,7 @@ class LaneStatistics:
     """
 
     holdings: Holdings
+    room_bytes: int
     records_at_start: int
     quarantined: int
     failed_syncs: int
@@ -101,6 +103,7 @@ class Bulkhead:
 
     def __init__(self, lane: Lane, directory: Path, hull: Hull) -> None:
         settings = hull.settings
+        self._budget: Final = hull.budget
         settle_directory(hull.disk, directory)
         self._files: Final = LaneFiles(hull.disk, directory)
         self._entries_max: Final = settings.dedupe_entries_max
@@ -167,6 +170,7 @@ class Bulkhead:
         """Tell every figure. Loop thread; no I/O."""
         return LaneStatistics(
             holdings=self.shelf.holdings(),
+            room_bytes=self._budget.room_bytes(self.intake.lane),
             records_at_start=self._records_at_start,
             quarantined=self.reader.quarantined,
             failed_syncs=self.writer.failures,

@@ -161,7 +161,7 @@ class OsOutput(Output):
     def write(self, content: bytes) -> None:
         """Append all of it, by one call: on a regular file only a full disk cuts it short."""
         if os.write(self._descriptor, content) != len(content):
-            raise OSError(errno.ENOSPC, "short write")
+            raise OSError(errno.ENOSPC, f"{os.strerror(errno.ENOSPC)}: short write")
 
     @override
     def sync(self) -> None:
@@ -242,7 +242,7 @@ class OsDisk(Disk):
         descriptor = os.open(path, os.O_WRONLY | os.O_DSYNC)
         try:
             if os.pwrite(descriptor, content, offset) != len(content):
-                raise OSError(errno.ENOSPC, "short write")
+                raise OSError(errno.ENOSPC, f"{os.strerror(errno.ENOSPC)}: short write")
         finally:
             os.close(descriptor)
 

@@ -111,8 +111,7 @@ class LaneWriter:
                 self._segments.write(commit.records, began.unix_ns // NS_PER_MS)
                 outcome = Synced.HELD
             except Exception as caught:  # noqa: BLE001  # whatever it is, the waiters must learn of it
-                error = caught
-                outcome = Synced.FULL if is_full(error) else Synced.FAILED
+                error = caught  # and of a full disk, too, some of it may lie there
         duration_ns = self._clock.now().steady_ns - began.steady_ns
         self._intake.report(commit, outcome, duration_ns)
         if outcome is Synced.HELD:

@@ -116,3 +116,14 @@ def test_a_lane_is_tight_before_it_is_full() -> None:
         while is_taken(filling, lane, 10):
             was_tight = filling.is_tight(lane)
         assert was_tight
+
+
+def test_what_may_still_wait_is_told_by_lane() -> None:
+    some = budget(lane_share_max=0.5)
+    some.take(Lane.GAME, 400)
+
+    assert some.room_bytes(Lane.GAME) == 100
+    assert some.room_bytes(Lane.PLAYER) == 400
+    assert some.room_bytes(Lane.BET) == 500
+    some.found(Lane.BET, 900)
+    assert {some.room_bytes(lane) for lane in Lane} == {0}
