@@ -57,8 +57,8 @@ FRESH_TURNS: Final = 8
 """Times the pace: so many big batches may come together by chance."""
 
 STANDING_NS_MIN: Final = 4 * NS_PER_MS
-"""A line beside a turn that is full: half a turn more. Some three
-turns' requests are under way besides, so whoever is in line waits for five times that."""
+"""A line beside a turn that is full: half a turn more. Some three turns' requests are under way
+besides, so whoever is in line waits for five times that."""
 
 STANDING_TURNS: Final = 8
 """Times the pace: a closed loop of sixteen connections with batches is no overload."""

@@ -35,6 +35,10 @@ class Counters:
         """Add up one metric over all lanes."""
         return int(sum(count for (each, _), count in self._sums.items() if each == name))
 
+    def of(self, name: str, lane: str) -> int:
+        """Tell one metric of one lane; 0 where there is none."""
+        return int(self._sums[name, lane])
+
     def waiting(self) -> int:
         """How many records still wait for the origin, all lanes together."""
         return self.total(WAITING)

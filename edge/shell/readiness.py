@@ -72,8 +72,9 @@ class Probes:
 
     def read(self) -> Readiness:
         """Ask every part."""
+        lanes, scarce = self.spool.statistics(), self.pressure.causes()
         keys = self._keys()
-        spool = self._spool()
+        spool = _spool(lanes)
         life = "leaving" if self.life.is_leaving else OK
         forwards = {
             f"forward.{lane}": forwarder.health() or self.origin.health(lane.topic) or OK
@@ -82,7 +83,9 @@ class Probes:
         origin = self.origin.health() or OK
         is_ready = (keys, spool, life) == (OK, OK, OK)
         probes = {"keys": keys, "spool": spool, "life": life, "origin": origin}
-        return Readiness(is_ready, probes | self._scarce() | self._room() | forwards)
+        return Readiness(
+            is_ready, probes | self._scarce(scarce) | _room(lanes, scarce) | forwards
+        )
 
     def _keys(self) -> str:
         """One issuer with believed keys is enough to be of use to somebody."""
@@ -93,9 +96,9 @@ class Probes:
         causes = [f"{s.issuer}: {s.error or 'no keys yet'}" for s in issuers]
         return "; ".join(causes) or "no issuer is set: add one under [[auth.issuers]]"
 
-    def _scarce(self) -> dict[str, str]:
+    def _scarce(self, causes: Mapping[str, bool]) -> dict[str, str]:
         """Say whether memory is short, and what telemetry is shed for."""
-        found, causes = self.resources, self.pressure.causes()
+        found = self.resources
         memory = f"{found.memory_bytes} bytes of {found.memory_max}: no new connections"
         shedding = ", ".join(name for name, is_scarce in causes.items() if is_scarce)
         return {
@@ -103,20 +106,17 @@ class Probes:
             "telemetry": f"shed for want of {shedding}" if shedding else OK,
         }
 
-    def _room(self) -> dict[str, str]:
-        """Say who is told to come back, and what ends it."""
-        full = [
-            lane for lane, s in self.spool.statistics().items() if s.room_bytes < FULL_BYTES
-        ]
-        lanes = f"{', '.join(full)}: lane_full until the origin takes what waits"
-        is_disk_full = self.pressure.causes().get("disk", False)
-        disk = "full: every lane answers lane_full until there is room"
-        return {"room": lanes if full else OK, "disk": disk if is_disk_full else OK}
 
-    def _spool(self) -> str:
-        causes = [
-            f"{lane}: {s.complaint}"
-            for lane, s in self.spool.statistics().items()
-            if not s.is_writable
-        ]
-        return "; ".join(causes) or OK
+def _room(
+    statistics: Mapping[Lane, LaneStatistics], causes: Mapping[str, bool]
+) -> dict[str, str]:
+    """Say who is told to come back, and what ends it."""
+    full = [lane for lane, s in statistics.items() if s.room_bytes < FULL_BYTES]
+    lanes = f"{', '.join(full)}: lane_full until the origin takes what waits"
+    disk = "full: every lane answers lane_full until there is room"
+    return {"room": lanes if full else OK, "disk": disk if causes["disk"] else OK}
+
+
+def _spool(statistics: Mapping[Lane, LaneStatistics]) -> str:
+    causes = [f"{lane}: {s.complaint}" for lane, s in statistics.items() if not s.is_writable]
+    return "; ".join(causes) or OK

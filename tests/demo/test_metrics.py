@@ -34,6 +34,8 @@ def test_counters_that_add_up() -> None:
 
     assert counters.imbalances() == []
     assert counters.waiting() == 2
+    assert counters.of("edge_forwarded_total", "bet") == 8
+    assert counters.of("edge_forwarded_total", "wallet") == 0
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from typing_extensions import override
 
 from edge.demo.gateway import Gateway, Settings
 from edge.demo.issuer import AUDIENCE, Issuer
+from edge.demo.metrics import Counters
 from loadtests.bench.figures import percentile_ms
 from tests.faults.bulkhead_load import PLAYERS, VOICES, Heard, Load, Speakers, load, player
 from tests.faults.bulkhead_origin import MoodyOrigin, moody_origin
@@ -88,13 +89,9 @@ class House:
 
     def settle(self) -> None:
         """Return when nothing waits for the origin any more."""
-        self.world.wait(lambda: waiting(self.world.gateway.metrics()) == 0, "all forwarded")
-
-
-def waiting(metrics: str) -> float:
-    """Count the records that wait."""
-    rows = [r for r in metrics.splitlines() if r.startswith("edge_spool_records{")]
-    return sum(float(row.split()[-1]) for row in rows)
+        self.world.wait(
+            lambda: not Counters(self.world.gateway.metrics()).waiting(), "all forwarded"
+        )
 
 
 Trouble: TypeAlias = Callable[[House], contextlib.AbstractContextManager[None]]

@@ -10,7 +10,6 @@ are only counted here: the origin stays down, and gibibytes are forwarded and co
 
 import contextlib
 import os
-import re
 import shutil
 import socket
 import time
@@ -21,6 +20,7 @@ from typing import Final
 from edge.core.lane import Lane
 from edge.demo.gateway import GatewayError, Settings
 from edge.demo.ledger import Event
+from edge.demo.metrics import Counters
 from edge.demo.payloads import Visit, deposit_requested, interactions, offer_claimed, some_uuid
 from edge.demo.rounds import slip_submitted
 from tests.faults.dirty_spool import LOADS, fill, last_segments
@@ -123,12 +123,9 @@ def _count(lane: Lane, said: list[Event]) -> int:
 
 def _miscounted(here: World, expected: dict[Lane, int]) -> Iterator[str]:
     """Compare what the gateway found with what was accepted."""
-    text = here.gateway.metrics()
+    counters = Counters(here.gateway.metrics())
     for lane, count in expected.items():
-        figure = re.search(
-            rf'^edge_spool_records_at_start{{lane="{lane}"}} (\S+)$', text, re.MULTILINE
-        )
-        found = int(float(figure[1])) if figure else 0
+        found = counters.of("edge_spool_records_at_start", lane)
         if found != count:
             yield f"{lane}: {found} records found, {count} were accepted"
 

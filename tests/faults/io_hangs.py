@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from edge.demo.ledger import Event
+from edge.demo.metrics import Counters
 from edge.demo.payloads import Visit, deposit_requested
 from tests.faults.launcher import launcher
 from tests.faults.preload import WRITES, Manner, Preload, build, missing
@@ -25,7 +26,6 @@ SETTINGS: Final = {"sync_timeout_s": 3}  # what a busy disk certainly keeps for 
 FAILED: Final = [(0, "lane_failed", None)]
 TIMES: Final = {Scale.SHORT: 1, Scale.FULL: 20}
 SPIN: Final = "game.spin.requested"
-LATE: Final = 'edge_late_durable_total{lane="game"}'
 
 
 class Hangs:
@@ -101,9 +101,8 @@ class Hangs:
         if not is_so or (counts is not None and answer.counts != counts):
             self.faults.append(f"{what}: answered {answer.status} {answer.body!r}")
 
-    def _late_durable(self) -> float:
-        samples = self._here.gateway.metrics().splitlines()
-        return next(float(line.split()[-1]) for line in samples if line.startswith(LATE))
+    def _late_durable(self) -> int:
+        return Counters(self._here.gateway.metrics()).of("edge_late_durable_total", "game")
 
 
 def hanging_syncs(scale: Scale, room: Path, tell: Tell) -> Iterator[Row]:

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
 from edge.demo.ledger import Event
+from edge.demo.metrics import Counters
 from edge.demo.payloads import Visit, deposit_requested, interactions
 from edge.demo.rounds import Round, Table
-from tests.faults.bulkheads import waiting
 from tests.faults.row import Row, Scale, Tell
 from tests.system.raw import Line
 from tests.system.world import World, world
@@ -198,7 +198,7 @@ def row(told: Told, sizes: Sizes) -> Row:
 
 def _delivered(here: World, told: Told) -> Row:
     end_s = time.monotonic() + DRAINED_TIMEOUT_S
-    while waiting(here.gateway.metrics()) and time.monotonic() < end_s:
+    while Counters(here.gateway.metrics()).waiting() and time.monotonic() < end_s:
         time.sleep(DRAINED_POLL_S)
     numbered = {(e["edgespool"], e["edgeseq"]): str(e["id"]) for e in here.forwarded()}
     came = Counter(numbered.values())

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from edge.demo.audit import read_log
 from edge.demo.issuer import Issuer
+from edge.demo.metrics import Counters
 from edge.demo.payloads import Visit
 from tests.faults import faults
 from tests.faults.closing import close_books
@@ -161,7 +162,7 @@ class Scene:
 
     def forwarded(self) -> float:
         """Tell how many records the origin has acknowledged, in this life."""
-        return _sum(self.here.gateway.metrics(), "edge_forwarded_total")
+        return Counters(self.here.gateway.metrics()).total("edge_forwarded_total")
 
     def is_all_forwarded(self) -> bool:
         """Whether the origin has acknowledged as much as was accepted, in this first life.
@@ -377,8 +378,3 @@ def _code(answer: Answer) -> str:
         return "202"
     refusals = answer.refusals if "refused" in answer.json else []
     return str(refusals[0][1] if refusals else answer.json.get("code", answer.status))
-
-
-def _sum(metrics: str, name: str) -> float:
-    lines = (line.rpartition(" ") for line in metrics.splitlines() if line.startswith(name))
-    return sum(float(value) for _, _, value in lines)

@@ -88,6 +88,13 @@ class Port:
         """Let so much time pass that everybody who waits now is refused."""
         self.clock.advance(WAIT_NS_MAX / NS_PER_S)
 
+    async def refuse(self, connection: GovernedProtocol, request: bytes) -> None:
+        """Have *request*, or the beginning of one, wait in vain for its turn."""
+        self.busy()
+        connection.data_received(request)
+        self.too_late()
+        await self.rest()
+
     def idle(self, timeout_s: float) -> None:
         """Have connections wait no longer than that for a request."""
         self._config.timeout_keep_alive = timeout_s  # type: ignore[assignment]  # seconds, of any fineness
@@ -163,10 +170,7 @@ def test_who_comes_while_the_turn_is_full_waits_for_the_next() -> None:
 def test_who_waits_too_long_is_refused_with_a_problem_and_stays_connected() -> None:
     async def story(port: Port) -> None:
         wire, connection = port.connect()
-        port.busy()
-        connection.data_received(post("a"))
-        port.too_late()
-        await port.rest()
+        await port.refuse(connection, post("a"))
 
         head, _, problem = b"".join(wire.writes).partition(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 503 Service Unavailable\r\n")
@@ -200,10 +204,7 @@ def test_who_waits_too_long_is_refused_with_a_problem_and_stays_connected() -> N
 def test_a_refusal_ends_the_connection_where_nothing_can_follow(request_: bytes) -> None:
     async def story(port: Port) -> None:
         wire, connection = port.connect()
-        port.busy()
-        connection.data_received(request_)
-        port.too_late()
-        await port.rest()
+        await port.refuse(connection, request_)
         assert statuses(wire) == [503]
         assert b"\r\nconnection: close\r\n" in wire.writes[0]
         assert wire.is_closed
@@ -228,10 +229,7 @@ def test_the_rest_of_a_refused_body_is_not_waited_for_longer_than_a_request() ->
     async def story(port: Port) -> None:
         port.idle(0.01)
         wire, connection = port.connect()
-        port.busy()
-        connection.data_received(post("a", b"0123456789")[:-5])
-        port.too_late()
-        await port.rest()
+        await port.refuse(connection, post("a", b"0123456789")[:-5])
         connection.data_received(b"5")  # does not make it begin anew
         await port.until(lambda: wire.is_closed)
         assert statuses(wire) == [503]
@@ -258,10 +256,7 @@ def test_a_connection_whose_refused_body_came_in_time_stays() -> None:
         port.idle(0.01)
         wire, connection = port.connect()
         request = post("a", b"0123456789")
-        port.busy()
-        connection.data_received(request[:-5])
-        port.too_late()
-        await port.rest()
+        await port.refuse(connection, request[:-5])
         connection.data_received(request[-5:-2])
         connection.data_received(request[-2:])
         port.release.clear()
@@ -272,10 +267,7 @@ def test_a_connection_whose_refused_body_came_in_time_stays() -> None:
         await port.rest()
         assert said(wire) == [b"/b:{}"]
 
-        port.busy()
-        connection.data_received(request[:-5])
-        port.too_late()
-        await port.rest()
+        await port.refuse(connection, request[:-5])
         connection.data_received(b"5")
         await port.until(lambda: wire.is_closed)
         assert statuses(wire) == [503, 200, 503]
@@ -287,10 +279,7 @@ def test_who_hangs_up_within_a_refused_body_is_not_waited_for() -> None:
     async def story(port: Port) -> None:
         port.idle(0.01)
         wire, connection = port.connect()
-        port.busy()
-        connection.data_received(post("a", b"0123456789")[:-5])
-        port.too_late()
-        await port.rest()
+        await port.refuse(connection, post("a", b"0123456789")[:-5])
         connection.connection_lost(ConnectionResetError())
         await asyncio.sleep(0.05)
         assert not wire.is_closed  # by us
@@ -333,10 +322,7 @@ def test_the_body_of_a_request_refused_behind_another_is_passed_over_as_it_comes
 def test_a_refusal_of_head_has_no_body() -> None:
     async def story(port: Port) -> None:
         wire, connection = port.connect()
-        port.busy()
-        connection.data_received(b"HEAD / HTTP/1.1\r\nHost: x\r\n\r\n")
-        port.too_late()
-        await port.rest()
+        await port.refuse(connection, b"HEAD / HTTP/1.1\r\nHost: x\r\n\r\n")
         assert wire.writes[0].endswith(b"\r\n\r\n")
 
     play(story)
@@ -346,10 +332,7 @@ def test_the_body_of_a_refused_request_is_passed_over_as_it_comes() -> None:
     async def story(port: Port) -> None:
         wire, connection = port.connect()
         request = post("a", bytes(1000))
-        port.busy()
-        connection.data_received(request[:500])
-        port.too_late()
-        await port.rest()
+        await port.refuse(connection, request[:500])
         connection.data_received(request[500:900])
         connection.data_received(request[900:] + post("b"))
         await port.rest()
@@ -366,10 +349,7 @@ def test_a_head_that_is_not_whole_is_refused_when_it_is() -> None:
     async def story(port: Port) -> None:
         wire, connection = port.connect()
         request = post("a")
-        port.busy()
-        connection.data_received(request[:20])
-        port.too_late()
-        await port.rest()
+        await port.refuse(connection, request[:20])
         assert wire.writes == []
         connection.data_received(request[20:])
         await port.rest()
@@ -491,10 +471,7 @@ def test_who_was_refused_behind_a_request_has_its_next_ones_begun_in_turn() -> N
         assert not wire.is_closed
         assert statuses(wire) == [200, 503] * (AHEAD_MAX + 1)
 
-        port.busy()
-        connection.data_received(post("c", bytes(2 * SLICE_BYTES)))
-        port.too_late()
-        await port.rest()
+        await port.refuse(connection, post("c", bytes(2 * SLICE_BYTES)))
         assert statuses(wire)[-1] == 503
         connection.data_received(post("d", bytes(2 * SLICE_BYTES)))
         await port.rest()
@@ -508,10 +485,7 @@ def test_a_connection_may_be_refused_often_if_one_at_a_time() -> None:
     async def story(port: Port) -> None:
         wire, connection = port.connect()
         for _ in range(2 * AHEAD_MAX):
-            port.busy()
-            connection.data_received(post("a"))
-            port.too_late()
-            await port.rest()
+            await port.refuse(connection, post("a"))
         assert statuses(wire) == [503] * 2 * AHEAD_MAX
         assert not wire.is_closed
 
@@ -567,10 +541,7 @@ def test_a_request_cut_in_two_by_that_bound_is_whole_again() -> None:
 def test_who_brings_too_many_to_refuse_is_refused_the_connection() -> None:
     async def story(port: Port) -> None:
         wire, connection = port.connect()
-        port.busy()
-        connection.data_received(post("a") * 100)
-        port.too_late()
-        await port.rest()
+        await port.refuse(connection, post("a") * 100)
         assert statuses(wire) == [503] * AHEAD_MAX
         assert wire.is_closed
 

@@ -116,7 +116,8 @@ def read(
     forwarders = {lane: FakeForwarder((ailments or {}).get(lane)) for lane in Lane}
     keyring, spool = FakeKeyring(list(keys)), spool or FakeSpool()
     origin, resources = FakeOrigin(outages or {}), Resources(memory_max)
-    pressure = Pressure({name: partial(bool, told) for name, told in (scarce or {}).items()})
+    signals = {"disk": False} | (scarce or {})
+    pressure = Pressure({name: partial(bool, told) for name, told in signals.items()})
     return Probes(
         life or Life(), keyring, spool, forwarders, origin, resources, pressure
     ).read()

@@ -12,7 +12,7 @@ next one's header says so, and that one is tried at once. A second failure in a 
 lane unwritable; then it tries every second, and one segment put in place heals it.
 
 A full disk is no failure of that kind, and no lane's own: all lanes refuse as full, what they
-have taken but not written fails as full, and all try every second for room
+have taken but not begun to write fails as full, and all try every second for room
 (:mod:`edge.shell.spool.room`). One that has kept its segment goes on in it; but as long as there
 is no room, a segment of which nothing waits is left and given up, and a new run follows. To wait
 for room is no failure.

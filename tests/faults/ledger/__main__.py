@@ -18,6 +18,7 @@ import msgspec
 import orjson
 
 from edge.demo.issuer import Issuer
+from loadtests.bench.figures import percentile
 from tests.faults.ledger.audit import Allowed, Audit
 from tests.faults.ledger.hall import Hall, Mood
 from tests.faults.ledger.shape import Account, Findings, Shape
@@ -100,10 +101,10 @@ class Clerk:
 
 
 def _percentile_ms(ascending_ns: list[int], share: float) -> float | None:
-    """Return the least value that is not exceeded by *share* of them (nearest rank)."""
+    """Return their percentile, ms; ``None`` if there is none."""
     if not ascending_ns:
         return None
-    return ascending_ns[max(-int(-share * len(ascending_ns) // 1), 1) - 1] / NS_PER_MS
+    return percentile(ascending_ns, share) / NS_PER_MS
 
 
 def main(seed: int, orders: int, answers: int) -> None:
