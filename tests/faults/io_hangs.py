@@ -68,6 +68,8 @@ class Hangs:
             if stake == 3:
                 self._here.wait(lambda: self._orders.hurt > 0, "the cursor hangs")
         self._release()
+        # The next order must not come before the call has seen that this one is withdrawn.
+        self._here.wait_until_forwarded(*self.said)
 
     def compare(self) -> None:
         """See that all has come to the origin, once, in its order."""
