@@ -252,7 +252,7 @@ def _origin_cat(arguments: argparse.Namespace, environ: Environ) -> int:
     except (OriginError, OriginUnavailable) as error:
         return fail(str(error), FAILED)
     if not records:
-        tell(f"nothing was ever written to {arguments.topic}")
+        tell(f"nothing was written to {arguments.topic} yet")
     return DONE
 
 

@@ -317,7 +317,7 @@ def test_a_topic_nobody_wrote_to_is_said_to_be_empty(
 
     printed = capsys.readouterr()
     assert printed.out == ""
-    assert printed.err == "edge: nothing was ever written to edge.bte.v1\n"
+    assert printed.err == "edge: nothing was written to edge.bte.v1 yet\n"
 
 
 def test_an_origin_that_is_none_ends_with_1(

@@ -6,6 +6,7 @@ cannot try beside a running gateway (its ports and its locks) it tells apart fro
 """
 
 import enum
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -74,7 +75,7 @@ def check(path: Path | None, environ: Mapping[str, str]) -> list[Finding]:
     if findings[-1].level is Level.TAKEN:
         # Whoever has the spool has the embedded log too: one line tells the operator enough.
         return findings
-    return findings + _try_origin(config.origin)
+    return [*findings, *_doubt_room(config.spool), *_try_origin(config.origin)]
 
 
 def render(finding: Finding, *, as_json: bool) -> str:
@@ -145,6 +146,21 @@ def _open_spool(settings: SpoolSettings) -> Finding:
         doubt = f"lies on {kind}, which may lose what was accepted; spool.allow_volatile is set"
         return Finding(Level.WARNING, "spool.path", doubt)
     return Finding(Level.OK, "spool.path", f"opens; {waiting} records wait in it")
+
+
+def _doubt_room(settings: SpoolSettings) -> Iterator[Finding]:
+    """Doubt a bound that the disk is too small for: then every lane waits, and not the fullest."""
+    directory = Path(settings.path)
+    if not directory.is_dir():  # it could not be made, which was told
+        return
+    held_bytes = sum(each.stat().st_size for each in directory.rglob("*.seg"))
+    room_bytes = held_bytes + shutil.disk_usage(directory).free
+    if room_bytes < settings.bytes_max:
+        doubt = (
+            f"is {settings.bytes_max >> 20} MiB, and {room_bytes >> 20} MiB is all that "
+            f"{directory} could take: when the disk is full, every lane waits"
+        )
+        yield Finding(Level.WARNING, "spool.bytes_max", doubt)
 
 
 def _try_origin(settings: OriginSettings) -> list[Finding]:

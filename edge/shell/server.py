@@ -184,8 +184,11 @@ class Gateway:
         await asyncio.to_thread(self.spool.flush)
         await asyncio.to_thread(finish, self.forwarders, self.couriers, deadline_ns, self.clock)
         await asyncio.to_thread(self.origin.close)
+        waiting = sum(
+            lane.holdings.records_waiting for lane in self.spool.statistics().values()
+        )
         await asyncio.to_thread(self.spool.close)
-        log.info("left")
+        log.info("left", extra={"records_waiting": waiting})
 
     def _settle(self, commit: Commit, held: bool) -> None:  # noqa: FBT001  # the spool's callback
         self.recall.settle(commit, held=held)

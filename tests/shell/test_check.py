@@ -1,6 +1,7 @@
 """``edge check`` names every mistake by its path, and changes nothing that is in use."""
 
 import os
+import shutil
 import socket
 import threading
 from collections.abc import Iterator
@@ -224,6 +225,32 @@ def test_a_spool_in_memory_is_a_mistake_or_by_setting_a_doubt() -> None:
 
         assert doubt.level is Level.WARNING
         assert faults(toml, EDGE_SPOOL__ALLOW_VOLATILE="false") == ["spool.path"]
+
+
+def test_a_spool_larger_than_its_disk_is_a_doubt() -> None:
+    toml = BASE.replace('"64MiB"', str(shutil.disk_usage(".").total + 1))
+
+    (doubt,) = [found for found in checked(toml) if found.path == "spool.bytes_max"]
+
+    assert doubt.level is Level.WARNING
+    assert doubt.text.endswith("when the disk is full, every lane waits")
+
+
+def test_what_a_spool_holds_already_counts_as_room_for_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    checked()
+    disk = shutil.disk_usage(".")._replace(free=63 << 20)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: disk)
+
+    without = [found.path for found in checked()]
+    Path("spool/0/bet").mkdir(exist_ok=True)
+    with Path("spool/0/bet/held.seg").open("wb") as file:
+        file.truncate(1 << 20)
+    beside = [found.path for found in checked()]
+
+    assert "spool.bytes_max" in without
+    assert "spool.bytes_max" not in beside
 
 
 def test_a_running_gateway_is_in_the_way_and_no_mistake() -> None:

@@ -86,6 +86,8 @@ def test_what_cannot_be_forwarded_in_time_waits_on_disk(build: Build) -> None:
     assert here.say(ada, event).counts == (1, 0)
 
     assert here.gateway.stop() == 0
+    (left,) = [line for line in here.log_lines() if line["event"] == "left"]
+    assert left["records_waiting"] == 1
     obstacle.unlink()
     here.gateway.start()
 
