@@ -103,8 +103,8 @@ def _export(arguments: argparse.Namespace, environ: Environ) -> int:
         complaints += 1
         tell(complaint)
 
-    with contextlib.ExitStack() as stack:
-        try:
+    try:
+        with contextlib.ExitStack() as stack:
             output = (
                 stack.enter_context(durable_file(arguments.out))
                 if arguments.out
@@ -113,11 +113,10 @@ def _export(arguments: argparse.Namespace, environ: Environ) -> int:
             for line in export(path, complain, with_retained=arguments.all):
                 output.write(line)
                 records += 1
-            stack.close()
-        except BrokenPipeError:
-            raise
-        except OSError as error:
-            return fail(f"cannot export {path}: {error}", FAILED)
+    except BrokenPipeError:
+        raise
+    except OSError as error:  # also of the end of the block, where the file gets its name
+        return fail(f"cannot export {path}: {error}", FAILED)
     tell(f"{records} records exported; places where one is missing: {complaints}")
     return FAILED if complaints else DONE
 

@@ -180,6 +180,13 @@ def test_export_of_a_damaged_spool_writes_the_rest_and_ends_with_1(
     assert printed.err.endswith("edge: 9 records exported; places where one is missing: 1\n")
 
 
+def test_export_into_a_device_without_room_ends_with_1(
+    golden: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["spool", "export", "--path", str(golden), "--out", "/dev/full"], {}) == 1
+    assert capsys.readouterr().err.startswith(f"edge: cannot export {golden}: ")
+
+
 def test_export_to_where_nobody_can_write_ends_with_1(
     golden: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

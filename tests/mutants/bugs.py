@@ -72,7 +72,7 @@ BUGS: Final = (
                 _LANE,
                 "        self._acknowledged = after\n        self._persist()\n",
                 "        self._acknowledged = after\n"
-                "        self._shelf.advance(after, self._read_ms)\n"
+                "        self._shelf.advance(after)\n"
                 "        self._retention.expire()\n"
                 "        self._persist()\n",
             ),

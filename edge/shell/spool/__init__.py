@@ -10,6 +10,7 @@ module                 owns
 =====================  =======================================================
 ``core.frame``         the bytes of a segment
 ``disk``               the system calls
+``home``               whether a lane's directory is still the one that was opened
 ``segment``            the files of one lane
 ``key_index``          what a start need not scan
 ``recovery``           what a crash left

@@ -19,6 +19,7 @@ from edge.shell.spool.budget import Budget
 from edge.shell.spool.commit import Commit
 from edge.shell.spool.cursor import Position, confirm, load, settle
 from edge.shell.spool.disk import Disk, is_full, settle_directory
+from edge.shell.spool.home import Home
 from edge.shell.spool.intake import Intake, Loop
 from edge.shell.spool.key_index import pages
 from edge.shell.spool.lane_spool import LaneSpool
@@ -45,7 +46,7 @@ class LaneStatistics:
         holdings: What is on disk.
         room_bytes: How many more may wait, as far as the settings go.
         records_at_start: Waiting when the spool was opened.
-        quarantined: Damaged frames that the cursor has passed since.
+        quarantined: Damaged frames that were passed since.
         failed_syncs: Commits and segments that could not be written or synced since.
         failed_cursors: Writes of the cursor that failed since; each is tried again.
         late_durable: Records whose waiters were told that it takes too long, durable later.
@@ -105,7 +106,7 @@ class Bulkhead:
         settings = hull.settings
         self._budget: Final = hull.budget
         settle_directory(hull.disk, directory)
-        self._files: Final = LaneFiles(hull.disk, directory)
+        self._files: Final = LaneFiles(Home(hull.disk, directory), directory)
         self._entries_max: Final = settings.dedupe_entries_max
         cursor = load(self._files)
         _keep(hull.room, partial(confirm, self._files))  # before anything is deleted behind it
@@ -227,6 +228,9 @@ def _tell(lane: Lane, found: Recovered, cursor: Position | None) -> None:
         last = found.segments[-1]
         said = {"lane": lane, "segment": last.number, "bytes": last.size_bytes}
         log.warning("last segment has no readable header", extra=said)
+    for number, end in found.missing.items():
+        said = {"lane": lane, "segment": number, "bytes": end}
+        log.error("a segment that waited is missing: its events are lost", extra=said)
     if found.segments and cursor is None:
         said = {"lane": lane, "segment": found.cursor.segment}
         log.warning("cursor missing or damaged: everything goes again", extra=said)

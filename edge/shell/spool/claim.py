@@ -2,7 +2,8 @@
 
 Record
 ------
-``<spool>/<worker>/lock`` is empty; its owner holds a ``flock`` on it.
+``<spool>/<worker>/lock`` is empty; its owner holds a ``flock`` on it, and one on the directory:
+who removes the file, taking it for the remains of a dead process, makes no room for a second.
 ``<spool>/<worker>/id`` is one line of text, twice, so that no single fault loses it:
 ``edge-spool 1 <64 hex digits> <8 hex digits>``, the format, the secret for keyed hashes, and
 the CRC-32 of all before the last space.
@@ -47,7 +48,7 @@ class Lock:
         """Take the lock.
 
         Args:
-            path: The lock's file.
+            path: The lock's file, or a directory: nobody can remove that by mistake.
             wait_s: How long another owner is waited for.
 
         Raises:
@@ -60,7 +61,8 @@ class Lock:
         while not self._is_taken():
             if time.monotonic_ns() >= deadline_ns:
                 os.close(self._descriptor)
-                raise SpoolLocked(f"another process owns {path.parent}: stop it first")
+                owned = path if path.is_dir() else path.parent
+                raise SpoolLocked(f"another process owns {owned}: stop it first")
             time.sleep(_POLL_S)
 
     def release(self) -> None:
@@ -68,6 +70,8 @@ class Lock:
         os.close(self._descriptor)
 
     def _open(self) -> int:
+        if self._path.is_dir():
+            return os.open(self._path, os.O_RDONLY | os.O_DIRECTORY)
         return os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
 
     def _is_taken(self) -> bool:

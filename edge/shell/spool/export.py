@@ -27,7 +27,7 @@ from edge.shell.spool.claim import unknown_format
 from edge.shell.spool.cursor import Position, load
 from edge.shell.spool.disk import OsDisk
 from edge.shell.spool.inspect import lane_directories
-from edge.shell.spool.recovery import Outline, outline
+from edge.shell.spool.recovery import Outline, missing, outline
 from edge.shell.spool.segment import LaneFiles
 from origin_client.envelope import number
 from origin_client.log_layout import HEADERS
@@ -97,7 +97,13 @@ class _Export:
     def lines(self, *, with_retained: bool) -> Iterator[bytes]:
         """Yield the lane's lines."""
         seen = self._seen
+        for segment, end in missing(self._files, seen).items():
+            self._complain(
+                f"{self._lane.value}: segment {segment}, {end} bytes: it is missing (waiting)"
+            )
         for header in seen.headers:
+            if not header.edgespool and seen.ends[header.number] <= HEADER_BYTES:
+                self._miss(Position(header.number), 0, is_forwarded=False)
             for offset, found in self._files.scan(
                 header, HEADER_BYTES, seen.ends[header.number]
             ):
@@ -155,8 +161,13 @@ def durable_file(path: Path) -> Generator[BinaryIO]:
         OSError: It cannot be written.
     """
     if path.exists() and not path.is_file():
-        with path.open("wb") as device:
+        device = path.open("wb")
+        try:
             yield device
+            device.flush()
+        finally:
+            with contextlib.suppress(OSError):  # what it still holds was refused already
+                device.close()
         return
     path = path.resolve()
     temporary = path.with_name(f".{path.name}.tmp")

@@ -20,7 +20,7 @@ from edge.shell.spool.claim import read_identity, unknown_format
 from edge.shell.spool.cursor import Position
 from edge.shell.spool.disk import OsDisk
 from edge.shell.spool.key_index import doubt, survey
-from edge.shell.spool.recovery import Outline, outline
+from edge.shell.spool.recovery import Outline, missing, outline
 from edge.shell.spool.segment import LaneFiles
 from edge.shell.spool.shelf import Shelf
 from origin_client.envelope import number
@@ -259,6 +259,9 @@ def _faults(desk: _Desk) -> Iterator[Fault]:
     seen, worker, lane = desk.seen, desk.worker, desk.lane
     if seen.found != seen.cursor and (seen.found or (desk.files.directory / "cursor").exists()):
         yield _fault(worker, lane, "cursor damaged or ahead: everything is sent again")
+    for segment, end in missing(desk.files, seen).items():
+        complaint = "segment missing, and not all of it was forwarded"
+        yield _fault(worker, lane, complaint, segment=segment, length=end)
     for header in seen.headers:
         yield from _segment_faults(desk, header, is_last=header is seen.headers[-1])
 

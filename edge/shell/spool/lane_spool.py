@@ -91,7 +91,7 @@ class LaneSpool:
         lane: Which.
         directory: ``<spool>/<worker>/<lane>``.
         failed_cursors: Writes of the cursor that failed; each is tried again.
-        quarantined: Damaged frames that the cursor has passed.
+        quarantined: Damaged frames that were passed: each lies in the dead letters.
     """
 
     def __init__(
@@ -116,7 +116,7 @@ class LaneSpool:
         self._room: Final = room
         self._acknowledged = shelf.cursor
         self._gaps: list[tuple[Position, int]] = []
-        """Where damage was read that the durable cursor has not passed, and its frames."""
+        """Where damage was read that is not passed, and its frames."""
         self._read_ms: int | None = None
 
     @property
@@ -156,12 +156,16 @@ class LaneSpool:
     def acknowledge(self, after: Position) -> None:
         """Let the origin's receipt count: move the cursor durably, then delete what may go.
 
-        Never raises: a cursor that cannot be written keeps its records waiting and on disk,
-        and is written with the next acknowledgement or wait.
+        Never raises: a cursor that cannot be written keeps its records on disk, and the room
+        they take, and is written with the next acknowledgement or wait. They wait no more: who
+        looks on at a disk that turned read-only sees when all is at the origin.
 
         Args:
             after: Everything before it is acknowledged, or in the dead letters.
         """
+        self._shelf.acknowledge(after, self._read_ms)
+        self.quarantined += sum(frames for gap, frames in self._gaps if gap < after)
+        self._gaps = [gap for gap in self._gaps if gap[0] >= after]
         self._acknowledged = after
         self._persist()
         self._retention.expire()
@@ -282,10 +286,7 @@ class LaneSpool:
             if is_full(error):
                 self._room.free()
             return
-        released = self._shelf.advance(after, self._read_ms)
-        self._budget.give_back(self.lane, released)
-        self.quarantined += sum(frames for gap, frames in self._gaps if gap < after)
-        self._gaps = [gap for gap in self._gaps if gap[0] >= after]
+        self._budget.give_back(self.lane, self._shelf.advance(after))
 
 
 def _number(record: Record, edgespool: str, edgeseq: int) -> Stored:

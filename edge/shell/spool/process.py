@@ -3,7 +3,7 @@
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -15,7 +15,14 @@ from edge.core.record import Record
 from edge.shell.clock import Clock, SystemClock
 from edge.shell.spool.budget import Budget
 from edge.shell.spool.bulkhead import Bulkhead, Hull, LaneStatistics
-from edge.shell.spool.claim import Identity, Lock, identify, unknown_format, volatile
+from edge.shell.spool.claim import (
+    Identity,
+    Lock,
+    SpoolLocked,
+    identify,
+    unknown_format,
+    volatile,
+)
 from edge.shell.spool.commit import Commit
 from edge.shell.spool.disk import Disk, OsDisk, settle_directory
 from edge.shell.spool.intake import Loop
@@ -47,13 +54,17 @@ class Spool:
     """
 
     def __init__(
-        self, lock: Lock, identity: Identity, hull: Hull, lanes: dict[Lane, Bulkhead]
+        self,
+        locks: Sequence[Lock],
+        identity: Identity,
+        hull: Hull,
+        lanes: dict[Lane, Bulkhead],
     ) -> None:
         self.secret: Final = identity.secret
         self.has_forgotten: Final = identity.is_new and any(
             bulkhead.reader.oldest_ms() is not None for bulkhead in lanes.values()
         )
-        self._lock: Final = lock
+        self._locks: Final = locks
         self._lanes: Final = lanes
         self._intakes: Final = {lane: bulkhead.intake for lane, bulkhead in lanes.items()}
         self.budget: Final = hull.budget
@@ -80,23 +91,23 @@ class Spool:
         directory = worker_directory(settings)
         root = directory.parent
         disk = disk or OsDisk()
-        lock: Lock | None = None
+        locks: list[Lock] = []
         try:
             _ground(disk, directory, is_volatile_allowed=settings.allow_volatile)
-            lock = Lock(directory / LOCK_NAME, settings.lock_wait_s)
+            locks.append(Lock(directory / LOCK_NAME, settings.lock_wait_s))
+            locks.append(Lock(directory, settings.lock_wait_s))
             identity = identify(disk, directory / "id", entropy)
             budget, room = Budget(settings), Room(disk, directory, settings.bytes_max, bounds)
             hull = Hull(settings, clock or SystemClock(), disk, entropy, bounds, budget, room)
             lanes = _lanes(directory, hull)
-        except (OSError, UnknownVersion, ConfigError) as error:
-            if lock is not None:
-                lock.release()
-            if isinstance(error, ConfigError):
+        except (OSError, UnknownVersion, ConfigError, SpoolLocked) as error:
+            _release(locks)
+            if isinstance(error, ConfigError | SpoolLocked):
                 raise
             if isinstance(error, UnknownVersion):
                 raise ConfigError(_SETTING, unknown_format(root, error.version)) from error
             raise ConfigError(_SETTING, f"{root} is not writable: {error}") from error
-        return cls(lock, identity, hull, lanes)
+        return cls(locks, identity, hull, lanes)
 
     def pages(self, lane: Lane) -> Iterator[Page]:
         """Read what recall needs of what was found on disk, oldest first.
@@ -164,7 +175,12 @@ class Spool:
             for bulkhead in self._lanes.values()
         ]
         if all(stopped):
-            self._lock.release()
+            _release(self._locks)
+
+
+def _release(locks: Sequence[Lock]) -> None:
+    for lock in locks:
+        lock.release()
 
 
 def _ground(disk: Disk, directory: Path, *, is_volatile_allowed: bool) -> None:

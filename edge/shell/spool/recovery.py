@@ -24,7 +24,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, zip_longest
 
-from edge.core.frame import HEADER_BYTES, Frame, Header, scan
+from edge.core.frame import HEADER_BYTES, Frame, Header
 from edge.shell.spool.cursor import Position, load, store
 from edge.shell.spool.key_index import settle, told_end
 from edge.shell.spool.segment import INDEX_SUFFIX, SEGMENT_SUFFIX, LaneFiles, Segment
@@ -59,6 +59,7 @@ class Recovered:
         oldest_waiting_ms: ``accepted_ms`` of the first whole record there, unix ms.
         number_next: For the next segment; higher than any there has been.
         torn_bytes: Found behind the last whole frame of the last segment, and dropped.
+        missing: As :func:`missing` tells it.
     """
 
     segments: list[Segment]
@@ -66,6 +67,7 @@ class Recovered:
     oldest_waiting_ms: int | None
     number_next: int
     torn_bytes: int
+    missing: Mapping[int, int]
 
 
 def outline(files: LaneFiles) -> Outline:
@@ -93,6 +95,29 @@ def outline(files: LaneFiles) -> Outline:
     return Outline(headers, sizes, ends, found, cursor)
 
 
+def missing(files: LaneFiles, seen: Outline) -> dict[int, int]:
+    """Tell which segments are not there though the origin has not acknowledged all of them.
+
+    Only a successor tells of one: of several in a row the last is named, and the newest never.
+
+    Returns:
+        Where each one ended, by its number.
+
+    Raises:
+        OSError: The cursor cannot be read now.
+        UnknownVersion: Another version of the gateway wrote it.
+    """
+    gone = {
+        header.predecessor: header.predecessor_end
+        for header in seen.headers
+        if header.predecessor not in seen.sizes and header.predecessor_end > HEADER_BYTES
+    }
+    # As it is by now: a running owner may have deleted one since.
+    cursor = (load(files) or seen.cursor) if gone else seen.cursor
+    waited = max(cursor, seen.cursor)
+    return {number: end for number, end in gone.items() if Position(number, end) > waited}
+
+
 def recover(files: LaneFiles) -> Recovered:
     """Survey one lane and make all that will be forwarded or recalled durable.
 
@@ -102,6 +127,7 @@ def recover(files: LaneFiles) -> Recovered:
     """
     _sweep(files)
     seen = outline(files)
+    lost = missing(files, seen)
     headers, ends, cursor = seen.headers, seen.ends, seen.cursor
     numbers = [header.number for header in headers]
     number_next = max([*numbers, seen.found.segment if seen.found else 0]) + 1
@@ -128,7 +154,7 @@ def recover(files: LaneFiles) -> Recovered:
         for header, following in zip_longest(headers, headers[1:])
     ]
     oldest_ms = _first_ms(files, segments, cursor)
-    return Recovered(segments, cursor, oldest_ms, number_next, torn_bytes)
+    return Recovered(segments, cursor, oldest_ms, number_next, torn_bytes, lost)
 
 
 def _sweep(files: LaneFiles) -> None:
@@ -175,15 +201,16 @@ def _tail(files: LaneFiles, last: Header, start: Position, size: int) -> _Tail:
     what is unreadable comes into quarantine instead of passing for a torn write.
     """
     unreadable = files.unreadable
-    content = files.read(last.number, start.offset, size - start.offset)
-    seq_first, at, end = last.seq_first + start.records, 0, 0
-    for found in scan(content, last, is_end=True):
-        at += found.length
+    seq_first, end = last.seq_first + start.records, start.offset
+    # Looked through before it is read at once: damage can make a file of any size, full of zeros.
+    for offset, found in files.scan(last, start.offset, size):
         if isinstance(found, Frame):
             seq_first = min(seq_first, found.edgeseq)  # were it larger, the frame would be void
-            end = at
-    is_whole = files.unreadable == unreadable
-    return _Tail(content[:end] if is_whole else content, seq_first, is_whole)
+            end = offset + found.length
+    if files.unreadable != unreadable:
+        end = size
+    content = files.read(last.number, start.offset, end - start.offset)
+    return _Tail(content, seq_first, files.unreadable == unreadable)
 
 
 def _first_ms(files: LaneFiles, segments: Sequence[Segment], cursor: Position) -> int | None:

@@ -81,6 +81,7 @@ class Shelf:
         self.fresh = Fresh(fresh_bytes_max)
         self._segments = list(segments)
         self._cursor = cursor
+        self._acknowledged = cursor
         self._changed: Final = threading.Condition()
         self._is_closed = False
         self._is_sealed = True
@@ -95,7 +96,7 @@ class Shelf:
 
     @property
     def cursor(self) -> Position:
-        """Everything before it is acknowledged."""
+        """Everything before it is acknowledged, durably."""
         return self._cursor
 
     def add(self, segment: Segment) -> None:
@@ -126,20 +127,30 @@ class Shelf:
             self._changed.wait_for(lambda: self._is_closed or self._after(at), timeout_s)
             return self._after(at)
 
-    def advance(self, to: Position, next_ms: int | None) -> int:
-        """Move the cursor, which is durable there; returns the waiting bytes it released.
+    def acknowledge(self, to: Position, next_ms: int | None) -> None:
+        """Count what comes before *to* as waiting no more; the cursor may follow later.
 
         Args:
-            to: Not before the cursor.
+            to: Not before where this, or the cursor, stood last.
             next_ms: ``accepted_ms`` up to which everything is acknowledged.
         """
         with self._changed:
-            released, records = self._between(self._cursor, to)
-            self._cursor = to
-            self._bytes_waiting -= released
+            size_bytes, records = self._between(self._acknowledged, to)
+            self._acknowledged = to
+            self._bytes_waiting -= size_bytes
             self._records_waiting -= records
             self._oldest_waiting_ms = next_ms if self._records_waiting else None
-            return released
+
+    def advance(self, to: Position) -> int:
+        """Move the cursor, which is durable there; returns the bytes it passed.
+
+        Args:
+            to: Acknowledged, and not before the cursor.
+        """
+        with self._changed:
+            passed, _ = self._between(self._cursor, to)
+            self._cursor = to
+            return passed
 
     def discard(self, *, before_ms: int, above_bytes: int) -> Segment | None:
         """Take the oldest segment off the shelf, if nobody needs it.

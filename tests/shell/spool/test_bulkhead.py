@@ -177,12 +177,13 @@ class Life(RuleBasedStateMachine):
             self.uncertain = []
         with self.undisturbed():
             frames, _ = self.lane.read(durable)
+            waiting, _ = self.lane.read(self.lane.reader.cursor)
         self.check(frames)
         found = indexes(frames)
         assert self.disk.misuses == []
         assert set(self.held) <= set(found) <= self.readable
         assert all(a < b for a, b in pairwise(found)), "order"
-        assert len(frames) == self.lane.reader.holdings().records_waiting
+        assert len(waiting) == self.lane.reader.holdings().records_waiting
 
     @contextlib.contextmanager
     def undisturbed(self) -> Generator[None]:
@@ -336,7 +337,7 @@ def test_nothing_is_deleted_while_the_cursor_is_not_durable() -> None:
 
     assert LANE_PATH / "0000000001.seg" in disk.names
     assert lane.bulkhead.statistics().failed_cursors == 1
-    assert lane.reader.holdings().records_waiting == 12
+    assert lane.reader.holdings().records_waiting == 0, "all is at the origin"
 
     disk.plan = lambda _index, _call: None
     lane.reader.wait(lane.reader.cursor, 0)
@@ -389,6 +390,22 @@ def test_a_lost_header_and_a_cursor_ahead_are_told(caplog: pytest.LogCaptureFixt
         ("last segment has no readable header", said | {"bytes": size - HEADER_BYTES}),
         ("cursor ahead of the segments: everything goes again", said),
     ]
+
+
+def test_a_segment_that_vanished_while_it_waited_is_told(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    disk = FakeDisk()
+    lane = OneLane(disk)
+    for start in (0, 6, 12):
+        assert lane.commit(*range(start, start + 6))
+    size = len(disk.names[LANE_PATH / "0000000002.seg"].cached)
+    disk.unlink(LANE_PATH / "0000000002.seg")
+
+    OneLane(disk)
+
+    said = {"lane": LANE, "segment": 2, "bytes": size}
+    assert warned(caplog) == [("a segment that waited is missing: its events are lost", said)]
 
 
 def full_lane() -> FakeDisk:

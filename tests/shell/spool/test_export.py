@@ -112,6 +112,30 @@ def test_a_segment_that_vanished_is_told_unless_it_was_forwarded_meanwhile(root:
         assert bool(complaints) is not is_forwarded
 
 
+@pytest.mark.parametrize("is_forwarded", [False, True])
+def test_a_segment_that_was_gone_before_is_told_by_its_successor(
+    root: Path, *, is_forwarded: bool
+) -> None:
+    files = LaneFiles(OsDisk(), root / "0/bet")
+    (root / "0/bet/0000000003.seg").unlink()
+    if is_forwarded:
+        store(files, Position(3, 920, 6))
+
+    lines, complaints = read(root)
+
+    told = [] if is_forwarded else ["bet: segment 3, 920 bytes: it is missing (waiting)"]
+    assert complaints == told
+    assert len(lines) == (2 if is_forwarded else 4)
+
+
+def test_an_empty_file_is_a_segment_that_was_lost(root: Path) -> None:
+    (root / "0/bet/0000000004.seg").write_bytes(b"")
+    (root / "0/bet/0000000001.seg").unlink()
+    store(LaneFiles(OsDisk(), root / "0/bet"), Position(2))
+
+    assert read(root)[1] == ["bet: segment 4, 0 bytes from 128: no readable record (waiting)"]
+
+
 def test_a_spool_of_another_version_is_a_wrong_setting() -> None:
     with pytest.raises(ConfigError, match="has format 2"):
         read(GOLDEN / "spool_of_version_2")
@@ -143,6 +167,12 @@ def test_a_pipe_is_written_to_and_stays_one(tmp_path: Path) -> None:
 
     (out,) = tmp_path.iterdir()
     assert out.is_fifo()
+
+
+@pytest.mark.parametrize("size", [10, 100_000], ids=["at the end", "at once"])
+def test_a_device_that_takes_nothing_is_told_once(size: int) -> None:
+    with pytest.raises(OSError, match="No space left"), durable_file(Path("/dev/full")) as full:
+        full.write(b"1" * size)
 
 
 def test_a_link_is_followed_and_stays_one(tmp_path: Path) -> None:

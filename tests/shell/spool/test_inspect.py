@@ -148,6 +148,23 @@ def test_verify_names_each_damage(root: Path) -> None:
     assert [fault.segment for fault in found[3:]] == [3] * 6
 
 
+def test_verify_names_a_missing_segment_that_was_not_forwarded(root: Path) -> None:
+    (root / "0/bet/0000000003.seg").unlink()
+
+    (fault,) = inspect("verify", root)
+
+    assert isinstance(fault, Fault)
+    assert (fault.segment, fault.length) == (3, 920)
+    assert fault.complaint == "segment missing, and not all of it was forwarded"
+
+
+def test_verify_does_not_mind_the_index_of_a_segment_whose_tail_was_moved(root: Path) -> None:
+    """Killed between the copy of a tail and the next segment, twice: 2 was a copy itself."""
+    (root / "0/bet/0000000002.idx").write_bytes(b"x" * 500)
+
+    assert list(inspect("verify", root)) == []
+
+
 def test_verify_names_a_damaged_index_and_says_that_it_is_harmless(root: Path) -> None:
     index = root / "0" / "bet" / "0000000003.idx"
     index.write_bytes(index.read_bytes()[:-1])

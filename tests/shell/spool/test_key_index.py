@@ -56,7 +56,7 @@ def test_a_start_reads_no_frame_of_a_sealed_segment() -> None:
 
     assert start(disk) == EVERYTHING
 
-    assert [reads(disk, ".seg").count(f"000000000{n}.seg") for n in (1, 2, 3)] == [1, 1, 2]
+    assert [reads(disk, ".seg").count(f"000000000{n}.seg") for n in (1, 2, 3)] == [1, 1, 3]
 
 
 def test_what_a_scan_has_found_is_left_for_the_next_start() -> None:

@@ -278,7 +278,7 @@ def test_a_cursor_that_cannot_be_written_is_written_later(
     lane.reader.acknowledge(after)
 
     assert lane.reader.cursor == after, "the forwarder goes on"
-    assert (lane.reader.failed_cursors, lane.reader.holdings().records_waiting) == (1, 12)
+    assert (lane.reader.failed_cursors, lane.reader.holdings().records_waiting) == (1, 6)
     assert not any(path.name == "headroom" for path in disk.names), "room for it was made"
 
     disk.plan = lambda _index, _call: None

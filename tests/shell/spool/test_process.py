@@ -96,6 +96,17 @@ def test_there_is_one_owner_and_a_failed_start_is_none(settings: SpoolSettings) 
     Spool.open(settings).close()
 
 
+def test_a_lock_file_that_was_removed_makes_no_second_owner(settings: SpoolSettings) -> None:
+    first = Spool.open(settings)
+    (worker_directory(settings) / "lock").unlink()
+
+    with pytest.raises(SpoolLocked, match=r"another process owns .*/0: stop it first"):
+        Spool.open(settings)
+
+    first.close()
+    Spool.open(settings).close()
+
+
 def test_an_unwritable_directory_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
 

@@ -3,6 +3,7 @@
 import errno
 import itertools
 import sys
+import tracemalloc
 from itertools import accumulate
 from pathlib import Path
 from zlib import crc32
@@ -68,7 +69,7 @@ def ids(files: LaneFiles, found: Recovered) -> list[int]:
 
 
 def test_an_empty_lane_begins_at_one() -> None:
-    assert recover(lane()) == Recovered([], Position(1), None, 1, 0)
+    assert recover(lane()) == Recovered([], Position(1), None, 1, 0, {})
 
 
 def test_the_tail_is_copied_synced_and_the_old_file_ends_before_it() -> None:
@@ -266,9 +267,9 @@ def test_a_header_that_is_unreadable_once_is_read_again() -> None:
 
 
 def test_an_unreadable_tail_does_not_pass_for_a_torn_one() -> None:
-    """The first read is the header's; the next two are the tail's, whole and by page."""
+    """The first read is the header's; the next four are the tail's, each whole and by page."""
     files = lane(s1=segment(1, RECORDS))
-    fail_reads(files, 1, 2)
+    fail_reads(files, 1, 4)
 
     found = recover(files)
 
@@ -278,6 +279,28 @@ def test_an_unreadable_tail_does_not_pass_for_a_torn_one() -> None:
     ]
     assert found.torn_bytes == 0
     assert disk_of(files).names[name(1)].cached == segment(1, RECORDS)
+
+
+def test_a_tail_that_is_unreadable_only_when_it_is_copied_stays_in_its_file() -> None:
+    files = lane(s1=segment(1, RECORDS))
+    fail_reads(files, 2, 2)
+
+    recover(files)
+
+    assert disk_of(files).names[name(1)].cached == segment(1, RECORDS)
+
+
+def test_a_tail_of_zeros_without_end_is_never_held_in_memory() -> None:
+    files = lane(s1=segment(1, RECORDS) + bytes(5 << 20))
+
+    tracemalloc.start()
+    found = recover(files)
+    _, most_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert ids(files, found) == [0, 1, 2, 3, 4]
+    assert found.torn_bytes == 5 << 20
+    assert most_bytes < 4 << 20
 
 
 @pytest.mark.parametrize("path", [name(1), name(2), LANE / "cursor"], ids=lambda p: p.name)

@@ -20,7 +20,7 @@ from tests.fakes_disk import FakeDisk
 from tests.fakes_spool import NOW_MS, counted, record
 
 LANE = Path("/spool/0/bet")
-NEW = Recovered([], Position(1), None, 1, 0)
+NEW = Recovered([], Position(1), None, 1, 0, {})
 ONE = size(record(0))
 
 
@@ -183,7 +183,9 @@ def test_a_segment_that_is_left_to_be_given_up_leaves_no_index() -> None:
     segments.begin_run()
     segments.write(records(2), NOW_MS)
     assert not segments.leave()
-    shelf.advance(Position(1, HEADER_BYTES + 2 * ONE, 2), None)
+    to = Position(1, HEADER_BYTES + 2 * ONE, 2)
+    shelf.acknowledge(to, None)
+    shelf.advance(to)
 
     assert segments.leave()
     segments.begin_run()
@@ -202,7 +204,9 @@ def test_a_segment_that_was_given_up_meanwhile_leaves_no_index() -> None:
     segments.begin_run()
     segments.write(records(2), NOW_MS)
     segments.abandon()
-    shelf.advance(Position(1, HEADER_BYTES + 2 * ONE, 2), None)
+    to = Position(1, HEADER_BYTES + 2 * ONE, 2)
+    shelf.acknowledge(to, None)
+    shelf.advance(to)
     gone = shelf.discard(before_ms=NOW_MS + 1, above_bytes=0)
     assert gone is not None
     files.remove(gone.number)

@@ -27,6 +27,12 @@ def shelf() -> Shelf:
     return Shelf(found, at(2, 3), oldest_waiting_ms=23)
 
 
+def pass_by(lane: Shelf, to: Position, next_ms: int | None) -> int:
+    """Acknowledge, and have the cursor follow."""
+    lane.acknowledge(to, next_ms)
+    return lane.advance(to)
+
+
 def test_what_is_found_at_the_start_is_counted() -> None:
     assert shelf().holdings() == Holdings(
         records_waiting=6,
@@ -44,17 +50,28 @@ def test_an_empty_lane_holds_nothing() -> None:
 def test_progress_within_a_segment_and_across_others() -> None:
     lane = shelf()
 
-    assert lane.advance(at(2, 4), 23) == 100
-    assert lane.advance(at(5, 1), 50) == 200
+    assert pass_by(lane, at(2, 4), 23) == 100
+    assert pass_by(lane, at(5, 1), 50) == 200
     assert lane.holdings() == Holdings(3, 300, 600, 50, 20)
 
-    assert lane.advance(at(5, 4), 53) == 300
+    assert pass_by(lane, at(5, 4), 53) == 300
     assert lane.holdings() == Holdings(0, 0, 900, None, 20)
+
+
+def test_what_is_acknowledged_waits_no_more_though_the_cursor_cannot_follow() -> None:
+    lane = shelf()
+    lane.acknowledge(at(2, 4), 23)
+    lane.acknowledge(at(5, 1), 50)
+
+    assert lane.holdings() == Holdings(3, 300, 600, 50, 20)
+    assert lane.discard(before_ms=1000, above_bytes=0) is None, "a start may need all of it"
+    assert lane.advance(at(5, 1)) == 300
+    assert lane.holdings() == Holdings(3, 300, 600, 50, 20)
 
 
 def test_what_is_synced_waits() -> None:
     lane = shelf()
-    lane.advance(at(5, 4), 53)
+    pass_by(lane, at(5, 4), 53)
     lane.grow(200, 2, 60, 61)
 
     assert lane.holdings() == Holdings(2, 200, 900, 60, 20)
@@ -88,13 +105,13 @@ def test_only_what_is_sealed_acknowledged_and_unneeded_is_discarded() -> None:
 
     assert lane.discard(before_ms=1000, above_bytes=0) is None, "partly waiting"
 
-    lane.advance(at(2, 5), 24)
+    pass_by(lane, at(2, 5), 24)
     assert lane.discard(before_ms=24, above_bytes=500) is None, "young, and not too much"
     assert lane.discard(before_ms=25, above_bytes=500) == segment(2, 5, at_ms=20), "old"
     assert lane.holdings().bytes_retained == 0
 
     assert lane.discard(before_ms=0, above_bytes=0) is None, "its beginning was not passed"
-    lane.advance(at(5, 4), 53)
+    pass_by(lane, at(5, 4), 53)
     assert lane.discard(before_ms=0, above_bytes=500) == segment(3, 0), "empty"
     assert lane.discard(before_ms=1000, above_bytes=0) == segment(5, 4, at_ms=50), "sealed"
     assert lane.discard(before_ms=1000, above_bytes=0) is None, "there is none"
@@ -102,10 +119,10 @@ def test_only_what_is_sealed_acknowledged_and_unneeded_is_discarded() -> None:
 
 def test_the_segment_being_written_is_discarded_only_once_it_is_sealed() -> None:
     lane = shelf()
-    lane.advance(at(5, 4), 53)
+    pass_by(lane, at(5, 4), 53)
     lane.add(segment(6, 0))
     lane.grow(100, 1, 60, 60)
-    lane.advance(at(6, 1), 60)
+    pass_by(lane, at(6, 1), 60)
     found = [lane.discard(before_ms=0, above_bytes=0) for _ in range(4)]
     assert [each and each.number for each in found] == [2, 3, 5, None]
 
@@ -121,16 +138,16 @@ def test_who_has_passed_a_segment_has_passed_all_that_it_was_said_to_hold() -> N
     """Frames that are damaged in a row are read as one; an index counted them all."""
     lane = shelf()
 
-    assert lane.advance(Position(2, HEADER_BYTES + 500, 4), 24) == 200
-    assert lane.advance(Position(5, HEADER_BYTES + 200, 2), 51) == 200
+    assert pass_by(lane, Position(2, HEADER_BYTES + 500, 4), 24) == 200
+    assert pass_by(lane, Position(5, HEADER_BYTES + 200, 2), 51) == 200
     assert lane.holdings().records_waiting == 2
-    lane.advance(at(5, 4), 53)
+    pass_by(lane, at(5, 4), 53)
 
     assert lane.holdings().records_waiting == 0
 
 
 def test_too_much_is_discarded_however_young() -> None:
     lane = shelf()
-    lane.advance(at(2, 5), 24)
+    pass_by(lane, at(2, 5), 24)
 
     assert lane.discard(before_ms=0, above_bytes=499) == segment(2, 5, at_ms=20)
