@@ -13,6 +13,7 @@ from typing import Final, TypeAlias
 from edge.core.lane import Lane
 from tests.faults import faults
 from tests.faults.broker_stage import (
+    ALL,
     APART,
     BROKER_LIMIT_BYTES,
     LARGE_LANE,
@@ -74,7 +75,7 @@ def deny(stage: Stage) -> None:
     """No right to write to one topic: refused at once; while it drains, now and then again."""
     lane = stage.rng.choice(DENIED_LANES)
     with faults.denied(stage.broker, lane.topic):
-        stage.last(2, f"{lane.topic} may not be used", lane=lane)
+        stage.last(2, f"{lane.topic} may not be used", lanes={lane})
     for _ in range(TOGGLES):
         time.sleep(stage.rng.uniform(0, ALLOWED_MAX_S))
         with faults.denied(stage.broker, lane.topic):
@@ -82,9 +83,11 @@ def deny(stage: Stage) -> None:
 
 
 def lose_directory(stage: Stage) -> None:
-    """One topic's log directory is renamed away: its records wait, the others' go on."""
+    """A log directory is renamed away: the records of its topics wait, the others' go on."""
+    second = stage.broker.second_directory
+    lanes = {lane for lane in Lane if (second / f"{lane.topic}-0").exists()}
     with faults.without_second_directory(stage.broker):
-        stage.last(3, f"{APART.topic} is not acknowledged", lane=APART)
+        stage.last(3, f"{APART.topic} is not acknowledged", lanes=lanes)
 
 
 def too_large(stage: Stage) -> None:
@@ -96,7 +99,7 @@ def too_large(stage: Stage) -> None:
             stage.say_too_large()
         end_s = time.monotonic() + TOLD_S
         while len(stage.letters()) < before + count:
-            stage.last(LOOK_S, lane=LARGE_LANE)
+            stage.last(LOOK_S, lanes={LARGE_LANE})
             if time.monotonic() > end_s:
                 stage.faults.append("a record too large is not dead")
                 return
@@ -108,7 +111,8 @@ def delete(stage: Stage) -> None:
     with faults.black_hole(stage.proxy.up):
         stage.keep(lane.topic)
         stage.broker.delete_topic(lane.topic)
-    stage.last(2, f"{lane.topic} (does not exist|was deleted)", lane=lane)
+    stage.let_others_recover(lane)
+    stage.last(2, f"{lane.topic} (does not exist|was deleted)", lanes={lane})
     stage.broker.create_topic(lane.topic, 1)
 
 
@@ -118,7 +122,8 @@ def make_anew(stage: Stage) -> None:
     with faults.black_hole(stage.proxy.up):
         stage.keep(lane.topic)
         stage.broker.create_topic(lane.topic, 1)
-    stage.last(1, lane=lane)
+    stage.let_others_recover(lane)
+    stage.last(1, lanes={lane})
 
 
 def fail_what_is_written(stage: Stage) -> None:
@@ -138,7 +143,7 @@ def fail_what_is_written(stage: Stage) -> None:
         with faults.denied(stage.broker, lane.topic):
             faults.reset(stage.proxy)
             stage.proxy.heal()
-            stage.last(1, f"{lane.topic} may not be used", lane=None)
+            stage.last(1, f"{lane.topic} may not be used", lanes=ALL)
 
 
 def cut_answers(stage: Stage) -> None:

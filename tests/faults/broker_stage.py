@@ -10,7 +10,7 @@ import random
 import re
 import time
 from collections import Counter
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Set as AbstractSet
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, cast
@@ -46,8 +46,9 @@ TOLD_S: Final = 60.0  # a cause is told within 5 s of silence; a busy machine ta
 RECOVERED_S: Final = 120.0
 CAUGHT_UP: Final = 400  # records that wait while all is well: a second's
 FILLERS: Final = 20  # more partitions than all lanes have
+ALL: Final = frozenset(Lane)
 APART: Final = Lane.BONUS
-"""The lane whose topic lies in the broker's second directory, and no other's does."""
+"""The lane whose topic lies in the broker's second directory; one made anew may come to it."""
 
 NEIGHBOURS: Final = 24  # behind one that is too large: five requests of OPTIONS' size
 LARGE_LANE: Final = Lane.TELEMETRY
@@ -97,27 +98,43 @@ class Stage:
             self.faults.append(f"not ready: {answer.body!r}")
         return cast("dict[str, str]", answer.json["probes"])
 
-    def last(self, seconds: float, cause: str = "", *, lane: Lane | None = None) -> None:
+    def last(self, seconds: float, cause: str = "", *, lanes: AbstractSet[Lane] = ALL) -> None:
         """Let a fault last so long, and until readiness tells of it.
 
         Args:
             seconds: At least.
             cause: What it must tell, a regular expression; empty: it need not tell anything.
-            lane: The only one that may suffer; ``None``: all may.
+            lanes: No others may suffer.
         """
         began_s = time.monotonic()
         is_told = not cause
         while not is_told or time.monotonic() < began_s + seconds:
-            probes = {k: v for k, v in self.look().items() if k.startswith("forward.")}
+            probes = self._lanes()
             is_told = is_told or any(re.search(cause, each) for each in probes.values())
-            others = {k: v for k, v in probes.items() if lane and k != f"forward.{lane}"}
+            others = {k: v for k, v in probes.items() if k not in lanes}
             if suffering := {k: v for k, v in others.items() if v != "ok"}:
-                self.faults.append(f"a fault of {lane} alone is told of {suffering}")
+                self.faults.append(f"a fault of {sorted(lanes)} is told of {suffering}")
             if not is_told and time.monotonic() > began_s + max(seconds, TOLD_S):
                 self.faults.append(f"{cause!r} is not told: {probes}")
                 return
             time.sleep(LOOK_S)
         self.told[cause] += bool(cause)
+
+    def let_others_recover(self, lane: Lane) -> None:
+        """Wait, while *lane* suffers on, until no other does any more."""
+        began_s = time.monotonic()
+        while suffering := {k: v for k, v in self._lanes().items() if k != lane and v != "ok"}:
+            if time.monotonic() > began_s + RECOVERED_S:
+                self.faults.append(f"with {lane} alone at fault, {suffering} do not recover")
+                return
+            time.sleep(LOOK_S)
+
+    def _lanes(self) -> dict[Lane, str]:
+        """Read what readiness says of each lane."""
+        told = {k.partition(".")[::2]: cause for k, cause in self.look().items()}
+        return {
+            Lane(lane): cause for (probe, lane), cause in told.items() if probe == "forward"
+        }
 
     def written(self, topic: str) -> int:
         """How many records the broker has in *topic*; it must be there to be asked."""
