@@ -19,7 +19,7 @@ import orjson
 
 from edge.core.lane import Lane
 from edge.demo.gateway import Settings
-from edge.demo.metrics import Counters
+from edge.demo.metrics import WAITING, Counters
 from edge.demo.payloads import Visit, interactions
 from origin_client.notice import DEAD_TOPIC, REFUSED_TOPIC
 from tests.faults.ledger import SETTINGS, Ledger, Shape, ledger
@@ -46,6 +46,7 @@ TOLD_S: Final = 60.0  # a cause is told within 5 s of silence; a busy machine ta
 RECOVERED_S: Final = 120.0
 CAUGHT_UP: Final = 400  # records that wait while all is well: a second's
 FILLERS: Final = 20  # more partitions than all lanes have
+FORWARDED: Final = "edge_forwarded_total"
 ALL: Final = frozenset(Lane)
 APART: Final = Lane.BONUS
 """The lane whose topic lies in the broker's second directory; one made anew may come to it."""
@@ -121,11 +122,17 @@ class Stage:
         self.told[cause] += bool(cause)
 
     def let_others_recover(self, lane: Lane) -> None:
-        """Wait, while *lane* suffers on, until no other does any more."""
-        began_s = time.monotonic()
-        while suffering := {k: v for k, v in self._lanes().items() if k != lane and v != "ok"}:
+        """Wait, while *lane* suffers on, until all that waits elsewhere now is forwarded."""
+        began_s, others = time.monotonic(), ALL - {lane}
+        before = Counters(self.here.gateway.metrics())
+        owed = {each: before.of(FORWARDED, each) + before.of(WAITING, each) for each in others}
+        while True:
+            now = Counters(self.here.gateway.metrics())
+            late = {each for each in others if now.of(FORWARDED, each) < owed[each]}
+            if not late:
+                return
             if time.monotonic() > began_s + RECOVERED_S:
-                self.faults.append(f"with {lane} alone at fault, {suffering} do not recover")
+                self.faults.append(f"with {lane} alone at fault, {late} do not recover")
                 return
             time.sleep(LOOK_S)
 
