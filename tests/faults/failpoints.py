@@ -25,7 +25,7 @@ from edge.shell.spool.claim import Lock
 from edge.shell.spool.commit import Commit
 from edge.shell.spool.cursor import CursorFile
 from edge.shell.spool.disk import OsDisk, OsOutput, Output
-from edge.shell.spool.process import Spool
+from edge.shell.spool.process import LOCK_NAME, Spool
 from edge.shell.spool.segment import INDEX_SUFFIX, LaneFiles
 from origin_client.http import HttpOrigin
 from origin_client.kafka import KafkaOrigin
@@ -172,11 +172,12 @@ class _Wiring:
         finally:
             self._begun.purpose = ""
         self._trap.at(Point(f"{purpose}-named"))
-        self._purposes[id(output)] = "commit"
+        self._purposes[self._begun.made] = "commit"  # *output* may be wrapped around it
         return output
 
     def _create(self, create: Method, disk: OsDisk, path: Path) -> Output:
         output: Output = create(disk, path)
+        self._begun.made = id(output)
         self._purposes[id(output)] = self._purpose(path)
         return output
 
@@ -241,7 +242,7 @@ class _Wiring:
 
     def _lock(self, take: Method, lock: Lock, path: Path, wait_s: float) -> None:
         take(lock, path, wait_s)
-        if path.parent.name != DEAD_DIRECTORY:
+        if path.name == LOCK_NAME and path.parent.name != DEAD_DIRECTORY:
             self._trap.at(Point.START_LOCKED)
 
     def _publish(self, publish: Method, *args: Any) -> Any:  # as Origin.publish
