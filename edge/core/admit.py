@@ -12,6 +12,7 @@ from typing import Final, Protocol
 
 import msgspec
 
+from edge.core.answer import Refused
 from edge.core.authenticate import Gate, authenticate
 from edge.core.authorise import authorise, authorise_request
 from edge.core.decode import Shape, Unread, decode
@@ -103,7 +104,7 @@ def greet(authorization: Sequence[bytes], house: House, now: Instant) -> Princip
 
     Raises:
         UnknownKey: TOKEN_INVALID that newer keys might turn into a yes.
-        Reject: TOKEN_MISSING, TOKEN_INVALID, TOKEN_EXPIRED, KEYS_UNAVAILABLE.
+        Reject: TOKEN_MISSING, TOKEN_INVALID, TOKEN_EXPIRED, KEYS_UNAVAILABLE, SESSION_REVOKED.
     """
     return authenticate(authorization, house.gate, now)
 
@@ -151,6 +152,26 @@ def admit_events(
     return verdicts
 
 
+def give_up_refused(
+    refused: Sequence[Refused],
+    verdicts: Sequence[Verdict],
+    principal: Principal,
+    house: House,
+) -> None:
+    """Have the numbers of a player's refused events waited for no longer, or again.
+
+    Args:
+        refused: As the answer to one batch tells it.
+        verdicts: Of that batch.
+        principal: Who is told.
+        house: Remembers.
+    """
+    seqs = ((verdicts[one.index or 0].seq, one.retryable) for one in refused)
+    told = [(seq, is_retryable) for seq, is_retryable in seqs if seq is not None]
+    if told:
+        house.recall.headway.refuse(house.footprints.session(principal.session), told)
+
+
 def _verdict(
     arrival: Event | Unread, principal: Principal, house: House, tab: Tab, now: Instant
 ) -> Verdict:
@@ -158,13 +179,15 @@ def _verdict(
     if isinstance(arrival, Unread):
         tab.charge_probe(principal.brand)
         lane, event_id, reject = arrival.lane, arrival.id, arrival.reject
-        return Verdict(_REFUSED, lane, event_id, None, reject, arrival.evidence)
+        own_seq = arrival.seq if arrival.session in (None, principal.session) else None
+        return Verdict(_REFUSED, lane, event_id, None, reject, arrival.evidence, own_seq)
     try:
         return _admit_event(arrival, principal, house, tab, now)
     except Reject as reject:
-        lane, event_id = arrival.spec.lane, arrival.wire.id
+        wire, lane = arrival.wire, arrival.spec.lane
         outcome = _SHED if reject.reason is Reason.LANE_SHED else _REFUSED
-        return Verdict(outcome, lane, event_id, None, reject.alone(), arrival.wire)
+        own_seq = wire.seq if wire.session == principal.session else None
+        return Verdict(outcome, lane, wire.id, None, reject.alone(), wire, own_seq)
 
 
 def _admit_event(
@@ -185,7 +208,7 @@ def _admit_event(
         tab.charge_probe(brand)
         raise
     if isinstance(known, Duplicate):
-        return Verdict(_DUPLICATE, spec.lane, wire.id, known.commit)
+        return Verdict(_DUPLICATE, spec.lane, wire.id, known.commit, None, None, wire.seq)
     tab.charge(brand, spec.authority)
     skew = check_clock(event, house.clock_rules, now)
     flags = [flag for flag in (known, skew) if flag] if known or skew else ()
@@ -193,4 +216,4 @@ def _admit_event(
     record = house.sealer.seal(event, principal, footprint, flags, now)
     commit = house.spool.append(spec.lane, record)
     house.recall.remember(spec.lane, footprint, record.accepted_ms, commit)
-    return Verdict(_ACCEPTED, spec.lane, wire.id, commit)
+    return Verdict(_ACCEPTED, spec.lane, wire.id, commit, None, None, wire.seq)

@@ -96,6 +96,10 @@ WORDS: Final[Mapping[Reason, Words]] = MappingProxyType(
             "Token expired",
             "Get a new token and send the request again.",
         ),
+        Reason.SESSION_REVOKED: Words(
+            "Session revoked",
+            "Stop sending with this token; the player has to log in again.",
+        ),
         Reason.BODY_MALFORMED: Words(
             "Body is not JSON events",
             "Send UTF-8 JSON (RFC 8259) without a byte order mark: one CloudEvent, or an array.",
@@ -128,6 +132,10 @@ WORDS: Final[Mapping[Reason, Words]] = MappingProxyType(
         Reason.INTERNAL_ERROR: Words(
             "Error in the gateway",
             "Report the instance; send the same events again later, they keep their ids.",
+        ),
+        Reason.ORIGIN_DENIED: Words(
+            "Origin not allowed",
+            "Connect from a page whose origin the operator lists in http.allowed_origins.",
         ),
         Reason.TOO_MANY_CONNECTIONS: Words(
             "No room for another connection",
@@ -201,18 +209,23 @@ WORDS: Final[Mapping[Reason, Words]] = MappingProxyType(
 )
 
 
-def problem(reason: Reason, instance: str | msgspec.UnsetType = msgspec.UNSET) -> Problem:
+def problem(
+    reason: Reason,
+    instance: str | msgspec.UnsetType = msgspec.UNSET,
+    status: int | None = None,
+) -> Problem:
     """Answer a refusal of the whole request.
 
     Args:
         reason: Why.
         instance: The request id; none where the request was not read.
+        status: Where it is not the reason's own.
     """
     words = WORDS[reason]
     return Problem(
         type=f"urn:edge:problem:{reason.code}",
         title=words.title,
-        status=reason.status,
+        status=status or reason.status,
         detail=words.detail,
         instance=instance,
         code=reason.code,

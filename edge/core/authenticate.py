@@ -2,13 +2,12 @@
 
 Theory of operation
 -------------------
-A token is believed after five questions, asked in the order of what they cost. *Is it written
-the one way there is?* Compact form, canonical base64url, unambiguous JSON. *Does its header
-ask for anything?* What would change how it is read, or where its key comes from, is refused.
-*Whose is it?* The issuer it names decides which keys may verify it, and those keys decide the
-algorithm: a token chooses neither. *Is it signed?* PyJWT answers that, and nothing else. *Do
-its claims suit us?* They are read again, strictly, from the octets that were verified; times
-are compared with the instant handed in, never with a clock.
+A token is believed after six questions, asked in the order of what they cost. *Is it written
+the one way there is? Does its header ask for anything?* :mod:`edge.core.jws` tells. *Whose is
+it?* The issuer it names decides which keys may verify it, and those keys decide the algorithm: a
+token chooses neither. *Is it signed? Do its claims suit us?* They are read again, strictly, from
+the octets that were verified; times are compared with the instant handed in, never with a
+clock. *Was it taken back?* A directive may have revoked it, its session or its player.
 
 Everything wrong with a token gets the same refusal, ``token_invalid``, so that a forger learns
 nothing; only the detail for our log differs. ``token_expired`` is kept for a token with which
@@ -18,27 +17,28 @@ now, so that no client throws a good token away.
 Verifying costs 0.1 to 0.2 ms, and a client sends the same token thousands of times, so what was
 verified is remembered in a :class:`TokenCache` by the digest of its bytes. A remembered token
 is believed only under the same generation of its issuer's keys, and its times are compared
-each time. Nothing is ever *revoked* by that digest: ECDSA lets anybody respell a signature, so
-one signed set of claims may have several spellings, each verified by itself.
+each time, and so is what is revoked by now. Nothing is ever *revoked* by that digest: ECDSA lets
+anybody respell a signature, so one signed set of claims may have several spellings, each verified
+by itself.
 
-Source: RFC 7515, RFC 7519, RFC 8725, RFC 9068; design.md §10 "Token"; threats.md 29-36, 63.
+Source: RFC 7515, RFC 7519, RFC 8725, RFC 9068; design.md §10 "Token"; threats.md 29-36, 39, 63.
 """
 
 import hashlib
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-import jwt
 import msgspec
 
 from edge.core.claims import Claims, principal_of, read_claims
 from edge.core.instant import NS_PER_S, Instant
-from edge.core.keyset import Key, is_kid
+from edge.core.jws import read_compact, verify
+from edge.core.keyset import Key
 from edge.core.principal import Principal
 from edge.core.reject import Reason, Reject
-from edge.core.unambiguous import Ambiguous, base64url, json_object
+from edge.core.revocations import Revocations
+from edge.core.unambiguous import Ambiguous, json_object
 
 TOKEN_BYTES_MAX: Final = 4 << 10
 """An RS256 token with our claims has about 900 bytes; PyJWT's own limit is none."""
@@ -47,22 +47,13 @@ LEEWAY_S: Final = 30
 """How far an issuer's clock and ours may disagree; design.md §10."""
 
 TOKENS_MAX: Final = 32_768
-"""Verified tokens remembered: three for each of 10,000 connections. Full: 22 MiB, 690 B each."""
+"""Verified tokens remembered: three for each of 10,000 connections. Full: 24 MiB, 774 B each."""
 
 KEYS_RETRY_NS: Final = 5 * NS_PER_S
 """When to try again without keys: at a start, the keyring has tried three times by then."""
 
-_COMPACT: Final = re.compile(rb"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
-
 _TYPES: Final = frozenset({"at+jwt", "application/at+jwt"})
-
-_DEMANDS: Final = frozenset({"crit", "b64", "zip", "enc", "jku", "x5u", "jwk", "x5c"})
-"""Members that change how a token is read, or bring or fetch the key that verifies it.
-
-Source: RFC 7515 §4.1; RFC 7516 §4.1; RFC 7797 §3; RFC 8725 §3.10.
-"""
-
-_JWS: Final = jwt.PyJWS(algorithms=["EdDSA", "ES256", "RS256", "PS256"])
+_TYPES_AND_JWT: Final = _TYPES | {"jwt"}
 
 
 class UnknownKey(Reject):
@@ -161,6 +152,7 @@ class Gate:
         keys: Its keys.
         cache: What was verified before.
         lifetime_max_s: From ``iat`` to ``exp``, s.
+        revocations: Whom we believe no longer.
         takes_audience_list: Whether ``aud`` may be a list that contains ours.
         takes_typ_jwt: Whether ``typ`` may also be ``JWT``.
     """
@@ -169,6 +161,7 @@ class Gate:
     keys: Keys
     cache: TokenCache
     lifetime_max_s: int
+    revocations: Revocations = field(default_factory=Revocations)
     takes_audience_list: bool = False
     takes_typ_jwt: bool = False
 
@@ -185,7 +178,7 @@ def authenticate(authorization: Sequence[bytes], gate: Gate, now: Instant) -> Pr
 
     Raises:
         UnknownKey: TOKEN_INVALID that newer keys might turn into a yes.
-        Reject: TOKEN_MISSING, TOKEN_INVALID, TOKEN_EXPIRED, KEYS_UNAVAILABLE.
+        Reject: TOKEN_MISSING, TOKEN_INVALID, TOKEN_EXPIRED, KEYS_UNAVAILABLE, SESSION_REVOKED.
     """
     token = _bearer(authorization)
     digest = hashlib.sha256(token).digest()
@@ -194,7 +187,11 @@ def authenticate(authorization: Sequence[bytes], gate: Gate, now: Instant) -> Pr
         # What no longer holds is verified anew: that finds the right refusal by itself.
         verified = _verify(token, gate, now)
         gate.cache.keep(digest, verified)
-    return verified.principal
+    principal = verified.principal
+    # Asked last: whoever has no good token learns nothing of what was taken back.
+    if gate.revocations.covers(principal, now):
+        raise Reject(Reason.SESSION_REVOKED)
+    return principal
 
 
 def _bearer(authorization: Sequence[bytes]) -> bytes:
@@ -227,37 +224,17 @@ def _holds(verified: Verified, keys: Keys, now: Instant) -> bool:
 
 
 def _verify(token: bytes, gate: Gate, now: Instant) -> Verified:
-    if _COMPACT.fullmatch(token) is None:
-        raise Reject(Reason.TOKEN_INVALID, "not in compact form")
     try:
-        header, payload, _ = (base64url(part) for part in token.split(b"."))
-        kid = _key_named(header, takes_typ_jwt=gate.takes_typ_jwt)
-        issuer = _issuer_named(payload, gate)
+        document = read_compact(token, _TYPES_AND_JWT if gate.takes_typ_jwt else _TYPES)
+        issuer = _issuer_named(document.payload, gate)
         held = _current(gate.keys, issuer, now)
-        key = held.keys.get(kid)
+        key = held.keys.get(document.kid)
         if key is None:
-            raise UnknownKey(issuer, kid)
-        # The one algorithm of the key: PyJWT refuses a header that names another.
-        signed = _JWS.decode(token, key.public, algorithms=[key.algorithm])
-        claims = read_claims(signed)
-    except (Ambiguous, jwt.PyJWTError) as error:
+            raise UnknownKey(issuer, document.kid)
+        claims = read_claims(verify(document, key))
+    except Ambiguous as error:
         raise Reject(Reason.TOKEN_INVALID, str(error)) from error
-    assert claims.iss == issuer, "PyJWT verified other octets than we read"
     return _judge(claims, gate, held.generation, now)
-
-
-def _key_named(header: bytes, *, takes_typ_jwt: bool) -> str:
-    """Judge the header; all it may choose is a key of its issuer."""
-    members = json_object(header)
-    if not _DEMANDS.isdisjoint(members):
-        raise Reject(Reason.TOKEN_INVALID, "a header that makes demands")
-    typ = str(members.get("typ")).lower()
-    if typ not in _TYPES and not (takes_typ_jwt and typ == "jwt"):
-        raise Reject(Reason.TOKEN_INVALID, "not typed as an access token")
-    kid = members.get("kid")
-    if not isinstance(kid, str) or not is_kid(kid):
-        raise Reject(Reason.TOKEN_INVALID, "no kid")
-    return kid
 
 
 def _issuer_named(payload: bytes, gate: Gate) -> str:

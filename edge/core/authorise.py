@@ -27,6 +27,16 @@ def authorise_request(principal: Principal) -> None:
         raise Reject(Reason.SCOPE_MISSING, "the token may write nothing")
 
 
+def authorise_stream(principal: Principal) -> None:
+    """Let a socket be opened to those who may send or watch; no service may do either.
+
+    Raises:
+        Reject: SCOPE_MISSING.
+    """
+    if not principal.session or not (principal.writes or principal.reads_stream):
+        raise Reject(Reason.SCOPE_MISSING, "a service, or neither writes nor reads")
+
+
 def authorise(event: Event, principal: Principal) -> None:
     """Let *event* pass if *principal* may say it.
 

@@ -38,14 +38,15 @@ def _all_of(attribute: str) -> str:
     return rf"\A{PATTERNS[attribute].removeprefix('^').removesuffix('$')}\Z"
 
 
-_UnixS = Annotated[int, Meta(ge=0, le=UNIX_S_MAX)]
-_Name = Annotated[
+PlayerId = Annotated[str, Meta(pattern=_all_of("subject"))]
+UnixS = Annotated[int, Meta(ge=0, le=UNIX_S_MAX)]
+Name = Annotated[
     str,
     # No control characters, which have no business in a log or a key; no lone surrogates,
     # which cannot be written as UTF-8 again.
     Meta(min_length=1, max_length=128, pattern=r"\A[^\x00-\x1f\x7f\ud800-\udfff]*\Z"),
 ]
-_Session = Annotated[str, Meta(pattern="(?i)" + _all_of("session"))]
+SessionId = Annotated[str, Meta(pattern="(?i)" + _all_of("session"))]
 _Brand = Annotated[str, Meta(pattern=_all_of("brand"))]
 _Jurisdiction = Annotated[str, Meta(pattern=_all_of("jurisdiction"))]
 
@@ -63,7 +64,7 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True):
         iat: Issued at, unix s.
         exp: Over at, unix s.
         nbf: Not before, unix s; absent = always.
-        jti: Its serial number; required, and not used yet.
+        jti: Its serial number, by which it may be revoked.
         client_id: The app, or the service.
         scope: Space separated. Absent it is empty: a genuine token that may write nothing.
         sid: The player's session.
@@ -75,14 +76,14 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True):
 
     iss: str
     aud: str | list[str]
-    sub: _Name
-    iat: _UnixS
-    exp: _UnixS
-    nbf: _UnixS = 0
-    jti: _Name
-    client_id: _Name
+    sub: Name
+    iat: UnixS
+    exp: UnixS
+    nbf: UnixS = 0
+    jti: Name
+    client_id: Name
     scope: str = ""
-    sid: _Session = ""
+    sid: SessionId = ""
     brand: _Brand = ""
     jurisdiction: _Jurisdiction = ""
     brands: frozenset[_Brand] | UnsetType = UNSET
@@ -130,6 +131,7 @@ def _player(claims: Claims, scopes: frozenset[str]) -> Principal:
         jurisdiction=claims.jurisdiction,
         writes=_ALL_LANES if _WRITE in scopes else frozenset(),
         reads_stream=_READ in scopes,
+        jti=claims.jti,
         expires_unix_s=claims.exp,
     )
 
@@ -145,5 +147,6 @@ def _service(claims: Claims, scopes: frozenset[str]) -> Principal:
         brands=None if claims.brands is UNSET else claims.brands,
         jurisdictions=None if claims.jurisdictions is UNSET else claims.jurisdictions,
         writes=frozenset(_LANES_BY_SCOPE[name] for name in scopes & _LANES_BY_SCOPE.keys()),
+        jti=claims.jti,
         expires_unix_s=claims.exp,
     )

@@ -1,4 +1,4 @@
-"""A body's bytes in; out comes, for each of its events, the typed event or why it is not one.
+"""A body's or a frame's bytes in; out comes, for each event, the typed event or why it is none.
 
 Theory of operation
 -------------------
@@ -22,17 +22,18 @@ Source: RFC 8259; CloudEvents 1.0.2, JSON event format and JSON batch format.
 import enum
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import GenericAlias
-from typing import Final, Union, cast
+from typing import Final, TypeAlias, Union, cast
 
 import msgspec
 
 from edge.core import rfc3339
-from edge.core.attributes import attribute_check, is_id, with_valid_trace
+from edge.core.attributes import SEQ_MAX, attribute_check, is_id, with_valid_trace
 from edge.core.catalogue.registry import SPECS, WIRE_TYPES, are_fine, check, spec_of
 from edge.core.event import Event, Spec, WireEvent
 from edge.core.lane import Lane
+from edge.core.ops import EventsOp, TokenOp
 from edge.core.pointer import pointer_of
 from edge.core.reject import Reason, Reject
 
@@ -53,6 +54,13 @@ _SPLITTER: Final = msgspec.json.Decoder(list[msgspec.Raw])
 _STRIPPER: Final = msgspec.json.Decoder(msgspec.Raw)
 _DECODER: Final = msgspec.json.Decoder(_ANY_WIRE_TYPE)
 _BATCH_DECODER: Final = msgspec.json.Decoder(_BATCH_TYPE)
+_FRAME_TYPE: Final = cast(
+    "type[EventsOp[WireEvent] | TokenOp]",
+    Union[GenericAlias(EventsOp, _ANY_WIRE_TYPE), TokenOp],  # noqa: UP007  # made from a table
+)
+_FRAME_DECODER: Final = msgspec.json.Decoder(_FRAME_TYPE)
+_RawFrame: TypeAlias = EventsOp[msgspec.Raw] | TokenOp
+_FRAME_SPLITTER: Final[msgspec.json.Decoder[_RawFrame]] = msgspec.json.Decoder(_RawFrame)
 _ENCODER: Final = msgspec.json.Encoder()
 # What msgspec raises for input: its own error, and two that are not. Source: threats.md B12.
 _UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
@@ -75,12 +83,16 @@ class Unread(msgspec.Struct, frozen=True):
         lane: Its type's lane; ``None`` if its type is unknown.
         evidence: What was refused: the typed event if it decoded, else its own bytes. Neither
             may be told to anybody as it is.
+        session: Its ``session``, if that is valid.
+        seq: Its ``seq``, if that is valid.
     """
 
     reject: Reject
     id: str | None
     lane: Lane | None
     evidence: WireEvent | bytes
+    session: str | None = None
+    seq: int | None = None
 
 
 def decode(body: bytes, shape: Shape) -> list[Event | Unread]:
@@ -96,6 +108,33 @@ def decode(body: bytes, shape: Shape) -> list[Event | Unread]:
     is_batch = _is_batch(body, shape)
     events = _read_together(body, is_batch=is_batch)
     return _read_apart(body, is_batch=is_batch) if events is None else events
+
+
+def decode_frame(text: bytes) -> TokenOp | list[Event | Unread]:
+    """Read one frame of a socket: a newer token, or every event, in order.
+
+    Args:
+        text: The whole message; its size is the door's business.
+
+    Raises:
+        Reject: BODY_MALFORMED, BATCH_TOO_LARGE: the whole frame.
+    """
+    try:
+        op = _FRAME_DECODER.decode(text)
+        if isinstance(op, TokenOp):
+            return op
+        events = _judge_together(op.events, text)
+    except (Reject, *_UNREADABLE):
+        events = None
+    return _read_frame_apart(text) if events is None else events
+
+
+def _read_frame_apart(text: bytes) -> TokenOp | list[Event | Unread]:
+    try:
+        op = _FRAME_SPLITTER.decode(text)
+    except _UNREADABLE as error:
+        raise Reject(Reason.BODY_MALFORMED, str(error)) from error
+    return op if isinstance(op, TokenOp) else _read_each(op.events)
 
 
 def _is_batch(body: bytes, shape: Shape) -> bool:
@@ -114,12 +153,26 @@ def _read_together(body: bytes, *, is_batch: bool) -> list[Event | Unread] | Non
     try:
         if not is_batch:
             return [_judge(_DECODER.decode(body), len(body))]
-        wires = _BATCH_DECODER.decode(body)
-        if len(wires) > BATCH_EVENTS_MAX:
-            return None
-        times_ms = [_CHECKS[type(wire)](wire) for wire in wires]
+        return _judge_together(_BATCH_DECODER.decode(body), body)
     except (Reject, *_UNREADABLE):
         return None
+
+
+def _judge_together(wires: list[WireEvent], body: bytes) -> list[Event | Unread] | None:
+    """Judge what decoded; ``None``, or a refusal, if not all of it is surely good.
+
+    Args:
+        wires: In their order.
+        body: What they were read from, and little else.
+
+    Raises:
+        Reject: Of one event, or of the body for what one event would be refused for.
+    """
+    if len(wires) == 1:
+        return [_judge(wires[0], len(body))]
+    if len(wires) > BATCH_EVENTS_MAX:
+        return None
+    times_ms = [_CHECKS[type(wire)](wire) for wire in wires]
     types = set(map(type, wires))
     if not all(are_fine([wire for wire in wires if type(wire) is one]) for one in types):
         return None
@@ -156,6 +209,10 @@ def _read_apart(body: bytes, *, is_batch: bool) -> list[Event | Unread]:
         events = _SPLITTER.decode(body) if is_batch else [_STRIPPER.decode(body)]
     except _UNREADABLE as error:
         raise Reject(Reason.BODY_MALFORMED, str(error)) from error
+    return _read_each(events)
+
+
+def _read_each(events: Sequence[msgspec.Raw]) -> list[Event | Unread]:
     if len(events) > BATCH_EVENTS_MAX:
         raise Reject(Reason.BATCH_TOO_LARGE, f"{len(events)} events")
     return [_read(event, len(memoryview(event))) for event in events]
@@ -169,7 +226,8 @@ def _read(event: msgspec.Raw, size_bytes: int) -> Event | Unread:
     try:
         return _judge(wire, size_bytes)
     except Reject as reject:
-        return _unread(reject, wire.id, spec_of(wire).type, wire)
+        stated = {"id": wire.id, "session": wire.session, "seq": wire.seq}
+        return _unread(reject, stated, spec_of(wire).lane, wire)
 
 
 def _judge(wire: WireEvent, size_bytes: int) -> Event:
@@ -198,7 +256,7 @@ def _read_untyped(event: msgspec.Raw, size_bytes: int) -> Event | Unread:
         _check_size(size_bytes, _lane_of(type_))
         return _judge(_convert(stated, type_), size_bytes)
     except Reject as reject:
-        return _unread(reject, stated.get("id"), type_, octets)
+        return _unread(reject, stated, _lane_of(type_), octets)
 
 
 def _parse(event: bytes) -> dict[str, object] | None:
@@ -246,9 +304,19 @@ def _check_size(size_bytes: int, lane: Lane | None) -> None:
         raise Reject(Reason.EVENT_TOO_LARGE, f"{size_bytes} bytes")
 
 
-def _unread(reject: Reject, id_: object, type_: object, evidence: WireEvent | bytes) -> Unread:
-    valid_id = id_ if isinstance(id_, str) and is_id(id_) else None
-    return Unread(reject.alone(), valid_id, _lane_of(type_), evidence)
+def _unread(
+    reject: Reject, stated: Mapping[str, object], lane: Lane | None, evidence: WireEvent | bytes
+) -> Unread:
+    id_, session, seq = stated.get("id"), stated.get("session"), stated.get("seq")
+    return Unread(
+        reject.alone(),
+        id_ if isinstance(id_, str) and is_id(id_) else None,
+        lane,
+        evidence,
+        # A session is written as an id is.
+        session if isinstance(session, str) and is_id(session) else None,
+        seq if type(seq) is int and 1 <= seq <= SEQ_MAX else None,
+    )
 
 
 def _lane_of(type_: object) -> Lane | None:

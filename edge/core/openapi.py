@@ -12,73 +12,34 @@ from typing import Final
 
 from edge.core.answer import Problem, Verdicts
 from edge.core.catalogue.registry import SPECS
+from edge.core.contract import (
+    API_VERSION,
+    BEARER_TOKEN,
+    EVENT_REASONS,
+    EXAMPLE,
+    HANDSHAKE_REASONS,
+    LICENSE,
+    NODE_KEY,
+    REF,
+    REQUEST_REASONS,
+    SUBPROTOCOLS,
+    TOPICS,
+    codes,
+    event_schemas,
+    reference,
+)
 from edge.core.decode import BATCH_EVENTS_MAX, EVENT_BYTES_MAX, TELEMETRY_BYTES_MAX
 from edge.core.lane import Authority, Lane
+from edge.core.ops import SUBPROTOCOL
 from edge.core.reject import Reason
-from edge.core.schema import (
-    DIALECT,
-    Schema,
-    definition_name,
-    definitions_of,
-    event_definitions,
-    event_schema,
-)
-
-API_VERSION: Final = "1.0.0"
-"""Of the interface, not of the release: the path's ``v1``, and what was added since."""
-
-REQUEST_REASONS: Final = frozenset(
-    {
-        Reason.TOKEN_MISSING,
-        Reason.TOKEN_INVALID,
-        Reason.TOKEN_EXPIRED,
-        Reason.BODY_MALFORMED,
-        Reason.BODY_TOO_LARGE,
-        Reason.BATCH_TOO_LARGE,
-        Reason.UNSUPPORTED_MEDIA_TYPE,
-        Reason.UNSUPPORTED_ENCODING,
-        Reason.DRAINING,
-        Reason.KEYS_UNAVAILABLE,
-        Reason.INTERNAL_ERROR,
-        Reason.TOO_MANY_CONNECTIONS,
-        Reason.SCOPE_MISSING,
-        Reason.RATE_EXCEEDED,
-    }
-)
-"""What may turn a whole request away, as a problem document."""
-
-EVENT_REASONS: Final = (frozenset(Reason) - REQUEST_REASONS) | {
-    Reason.SCOPE_MISSING,
-    Reason.RATE_EXCEEDED,
-}
-"""What may turn one event away, within a verdict document; two reasons may do either."""
-
-EXAMPLE: Final[Schema] = {
-    "specversion": "1.0",
-    "id": "019856f0-6f2c-7b1e-8d53-2f1d5c0a9e44",
-    "source": "https://play.example/web",
-    "type": "game.spin.requested",
-    "time": "2026-07-31T20:00:00.123Z",
-    "subject": "player-0001",
-    "session": "019856ef-1d0a-7c42-9a77-5b8e0c6f3d21",
-    "seq": 17,
-    "data": {
-        "game_session_id": "gs-1",
-        "request_id": "spin-17",
-        "game_id": "book-of-examples",
-        "vertical": "slots",
-        "stake": {"amount_minor": 100, "currency": "EUR"},
-        "input": "touch",
-        "since_last_ms": 2100,
-        "trusted_event": True,
-    },
-}
-"""A client's event that is valid but for its age."""
+from edge.core.schema import DIALECT, Schema, definition_name, definitions_of, event_schema
 
 _REFUSING: Final = sorted({reason.status for reason in Reason} - {Reason.LANE_SHED.status})
 """Statuses of answers in which nothing is good."""
 
-_REF: Final = "#/components/schemas/{name}"
+_TOO_MANY: Final = {HTTPStatus.TOO_MANY_REQUESTS.value}
+"""What too many sockets of one address or player are answered with; of the node, its own."""
+
 _HEADERS: Final[Schema] = {
     "RateLimit": {
         "description": "Events admissible now (`r`), and seconds until one more (`t`).",
@@ -127,27 +88,37 @@ def openapi_document() -> Schema:
             "title": "Edge gateway",
             "version": API_VERSION,
             "description": "Takes iGaming events; what it accepts is on stable storage.",
-            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+            "license": {"name": LICENSE, "identifier": LICENSE},
         },
         "paths": {
             "/v1/events": {"post": _post_events()},
+            "/v1/stream": {"get": _get_stream()},
             "/v1/time": {
-                "get": _get(
-                    "readTime", "Read the gateway's clock, unix ms.", _reference("Time")
-                )
+                "get": _get("readTime", "Read the gateway's clock, unix ms.", reference("Time"))
             },
             "/v1/catalogue": {
-                "get": _get("readCatalogue", "List the event types.", _reference("Catalogue"))
+                "get": _get("readCatalogue", "List the event types.", reference("Catalogue"))
             },
             "/openapi.json": {
                 "get": _get("readOpenapi", "Read this document.", {"type": "object"})
+            },
+            "/asyncapi.json": {
+                "get": _get(
+                    "readAsyncapi", "Read what is said on a socket.", {"type": "object"}
+                )
             },
         },
         "components": {
             "schemas": _schemas(),
             "headers": _HEADERS,
             "securitySchemes": {
-                "token": {"type": "http", "scheme": "bearer", "bearerFormat": "at+jwt"}
+                "token": BEARER_TOKEN,
+                "subprotocol": {
+                    "type": "apiKey",
+                    "in": "header",
+                    "name": "Sec-WebSocket-Protocol",
+                    "description": SUBPROTOCOLS["description"],
+                },
             },
         },
     }
@@ -166,14 +137,7 @@ def _post_events() -> Schema:
             "be sent again; else 422."
         ),
         "security": [{"token": []}],
-        "parameters": [
-            {
-                "name": "k",
-                "in": "query",
-                "description": "Keeps a client on one node: stable, opaque, never a secret.",
-                "schema": {"type": "string", "maxLength": 128},
-            }
-        ],
+        "parameters": [{"name": "k", "in": "query", "schema": NODE_KEY}],
         "requestBody": {"required": True, "content": _bodies()},
         "responses": {
             "202": {
@@ -190,8 +154,37 @@ def _post_events() -> Schema:
     }
 
 
+def _get_stream() -> Schema:
+    statuses = {reason.status for reason in HANDSHAKE_REASONS} | _TOO_MANY
+    return {
+        "operationId": "openStream",
+        "summary": "Open a socket; /asyncapi.json tells what is said there.",
+        "security": [{"token": []}, {"subprotocol": []}],
+        "parameters": [
+            {"name": "k", "in": "query", "schema": NODE_KEY},
+            {"name": "topics", "in": "query", "schema": TOPICS},
+        ],
+        "responses": {
+            "101": {"description": f"A socket that speaks `{SUBPROTOCOL}`."},
+            **{str(status): _denial(status) for status in sorted(statuses)},
+            "default": _PROTOCOL_ERROR,
+        },
+    }
+
+
+def _denial(status: int) -> Schema:
+    reasons = [reason for reason in HANDSHAKE_REASONS if reason.status == status]
+    if status in _TOO_MANY:
+        reasons.append(Reason.TOO_MANY_CONNECTIONS)
+    return {
+        "description": f"{HTTPStatus(status).phrase}. The connection ends: {_listed(reasons)}.",
+        "headers": _headers(status),
+        "content": _PROBLEM,
+    }
+
+
 def _bodies() -> Schema:
-    one, many = _reference("Event"), _reference("Batch")
+    one, many = reference("Event"), reference("Batch")
     return {
         "application/cloudevents+json": {"schema": one, "example": EXAMPLE},
         "application/cloudevents-batch+json": {"schema": many, "example": [EXAMPLE]},
@@ -206,15 +199,19 @@ def _refusal(status: int) -> Schema:
         ("The request", REQUEST_REASONS, _PROBLEM),
         ("Each event", EVENT_REASONS, _VERDICTS),
     ):
-        codes = _codes(reason for reason in reasons if reason.status == status)
-        if codes:
+        found = [reason for reason in reasons if reason.status == status]
+        if found:
             content |= document
-            causes.append(f"{who}: {', '.join(f'`{code}`' for code in codes)}.")
+            causes.append(f"{who}: {_listed(found)}.")
     return {
         "description": " ".join([f"{HTTPStatus(status).phrase}.", *causes]),
         "headers": _headers(status),
         "content": content,
     }
+
+
+def _listed(reasons: Iterable[Reason]) -> str:
+    return ", ".join(f"`{code}`" for code in codes(reasons))
 
 
 def _headers(status: int) -> Schema:
@@ -242,25 +239,24 @@ def _get(operation: str, summary: str, schema: Schema) -> Schema:
 
 
 def _schemas() -> Schema:
-    answers = definitions_of([Verdicts, Problem], _REF)
-    answers["Refused"]["properties"]["code"]["enum"] = _codes(EVENT_REASONS)
-    answers["Problem"]["properties"]["code"]["enum"] = _codes(REQUEST_REASONS)
-    names = {type_: definition_name(type_) for type_ in SPECS}
+    answers = definitions_of([Verdicts, Problem], REF)
+    answers["Refused"]["properties"]["code"]["enum"] = codes(EVENT_REASONS)
+    answers["Problem"]["properties"]["code"]["enum"] = codes(
+        REQUEST_REASONS | HANDSHAKE_REASONS
+    )
+    events = event_schemas()
+    events["Event"]["discriminator"] = {
+        "propertyName": "type",
+        "mapping": {type_: REF.format(name=definition_name(type_)) for type_ in SPECS},
+    }
     return {
-        "Event": {
-            "oneOf": [_reference(name) for name in names.values()],
-            "discriminator": {
-                "propertyName": "type",
-                "mapping": {type_: _REF.format(name=name) for type_, name in names.items()},
-            },
-        },
         "Batch": {
             "type": "array",
-            "items": _reference("Event"),
+            "items": reference("Event"),
             "maxItems": BATCH_EVENTS_MAX,
         },
         "Time": _closed({"unix_ms": {"type": "integer"}}),
-        "Catalogue": _closed({"types": {"type": "array", "items": _reference("CatalogueRow")}}),
+        "Catalogue": _closed({"types": {"type": "array", "items": reference("CatalogueRow")}}),
         "CatalogueRow": _closed(
             {
                 "type": {"enum": list(SPECS)},
@@ -271,7 +267,7 @@ def _schemas() -> Schema:
             }
         ),
         **answers,
-        **event_definitions(SPECS, _REF),
+        **events,
     }
 
 
@@ -284,16 +280,8 @@ def _closed(properties: Schema) -> Schema:
     }
 
 
-def _codes(reasons: Iterable[Reason]) -> list[str]:
-    return sorted(reason.code for reason in reasons)
-
-
-def _reference(name: str) -> Schema:
-    return {"$ref": _REF.format(name=name)}
-
-
-_VERDICTS: Final[Schema] = {"application/json": {"schema": _reference("Verdicts")}}
-_PROBLEM: Final[Schema] = {"application/problem+json": {"schema": _reference("Problem")}}
+_VERDICTS: Final[Schema] = {"application/json": {"schema": reference("Verdicts")}}
+_PROBLEM: Final[Schema] = {"application/problem+json": {"schema": reference("Problem")}}
 _PROTOCOL_ERROR: Final[Schema] = {
     "description": "An error of the protocol: a problem of type `about:blank`, without code.",
     "content": _PROBLEM,

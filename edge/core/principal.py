@@ -28,6 +28,7 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
         jurisdictions: Jurisdictions a service is bound to; ``None`` means any.
         writes: Lanes it may write: all with ``events:write``, else those of ``facts:<lane>``.
         reads_stream: Whether it holds ``stream:read``.
+        jti: Its token's serial number; ``""`` where no token was read.
         expires_unix_s: ``exp``, unix s, without leeway.
     """
 
@@ -41,4 +42,5 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     jurisdictions: frozenset[str] | None = None
     writes: frozenset[Lane] = frozenset()
     reads_stream: bool = False
+    jti: str = ""
     expires_unix_s: int

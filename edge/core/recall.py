@@ -32,6 +32,7 @@ from typing import Final
 import msgspec
 
 from edge.core.event import KEY_ATTRIBUTES, Event
+from edge.core.headway import Headway
 from edge.core.instant import NS_PER_MS, Instant
 from edge.core.key_index import Page
 from edge.core.lane import Lane
@@ -79,6 +80,9 @@ class Recall:
         dedupe_entries_max: Bound of entries per lane; an event has one, and one more per
             business key. Full: the oldest half is forgotten, the reach shrinks.
         sessions_max: Bound of session windows. Full: those longest unused become unknown.
+
+    Attributes:
+        headway: How far each session is.
     """
 
     def __init__(
@@ -87,6 +91,7 @@ class Recall:
         self._window_ms = dedupe_window_s * _MS_PER_S
         self._lanes = {lane: _Memory(dedupe_entries_max) for lane in Lane}
         self._sessions = Sessions(sessions_max)
+        self.headway: Final = Headway(self._sessions)
 
     def recall(self, event: Event, footprint: Footprint, now: Instant) -> Standing | Duplicate:
         """Say whether *event* is a first copy, and remember nothing about it yet.

@@ -26,6 +26,7 @@ class Reason(enum.Enum):
     TOKEN_MISSING = "token_missing", 401, False
     TOKEN_INVALID = "token_invalid", 401, False
     TOKEN_EXPIRED = "token_expired", 401, False
+    SESSION_REVOKED = "session_revoked", 403, False
     BODY_MALFORMED = "body_malformed", 400, False
     BODY_TOO_LARGE = "body_too_large", 413, False
     BATCH_TOO_LARGE = "batch_too_large", 413, False
@@ -34,6 +35,7 @@ class Reason(enum.Enum):
     DRAINING = "draining", 503, True
     KEYS_UNAVAILABLE = "keys_unavailable", 503, True
     INTERNAL_ERROR = "internal_error", 500, False
+    ORIGIN_DENIED = "origin_denied", 403, False
     TOO_MANY_CONNECTIONS = "too_many_connections", 503, False
     SCHEMA_VIOLATION = "schema_violation", 422, False
     UNKNOWN_TYPE = "unknown_type", 422, False
@@ -68,6 +70,7 @@ class Reject(Exception):  # noqa: N818  # a verdict, not an error
         detail: For our log only. Never sent: it may quote the input.
         pointer: RFC 6901 pointer into the event, ``None`` where no one place is at fault.
         retry_after_ns: When trying again may help, ns from now; ``None`` when it never will.
+        status: The reason's, unless the whole request is answered with another one.
     """
 
     def __init__(
@@ -77,12 +80,14 @@ class Reject(Exception):  # noqa: N818  # a verdict, not an error
         *,
         pointer: str | None = None,
         retry_after_ns: int | None = None,
+        status: int | None = None,
     ) -> None:
         super().__init__(reason, detail)
         self.reason = reason
         self.detail = detail
         self.pointer = pointer
         self.retry_after_ns = retry_after_ns
+        self.status = status or reason.status
 
     def alone(self) -> Self:
         """Forget where it was raised, and why: one that is kept would keep all those frames.

@@ -21,9 +21,10 @@ free.
 """
 
 import enum
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
+from edge.core.given_up import GivenUp
 from edge.core.record import Commit
 
 WINDOW: Final = 1024  # numbers below the highest: design.md §3a rule 4
@@ -53,13 +54,17 @@ class Sessions:
     Args:
         sessions_max: Bound of remembered sessions, at least 2; longest unused out first. One
             takes about 120 bytes, and 170 more with numbers missing.
+
+    Attributes:
+        given_up: Marks on numbers that nobody waits for; none is on a pending one.
     """
 
     def __init__(self, sessions_max: int) -> None:
         shards = 1 << (sessions_max // _SHARD_SESSIONS).bit_length()
         self._shards = [_Shard(max(sessions_max // shards // 2, 1)) for _ in range(shards)]
         self._mask = shards - 1
-        self._pending: dict[int, _Pending] = {}
+        self._pending: dict[int, Pending] = {}
+        self.given_up = GivenUp(WINDOW)
 
     def __len__(self) -> int:
         """Count the windows."""
@@ -117,9 +122,11 @@ class Sessions:
 
     def mark_pending(self, session: int, seq: int, commit: Commit) -> bool:
         """Count *seq* as seen if *commit* holds; return whether that is news to this commit."""
+        if session in self.given_up.marks:
+            self.given_up.drop(session, seq)
         pending = self._pending.get(session)
         if pending is None:
-            pending = self._pending[session] = _Pending()
+            pending = self._pending[session] = Pending()
         return pending.add(seq, commit)
 
     def settle(self, session: int, seq: int, commit: Commit, *, held: bool) -> None:
@@ -130,6 +137,15 @@ class Sessions:
         pending.remove(seq, commit)
         if not pending.commits:
             del self._pending[session]
+
+    def remembered(self, session: int) -> "tuple[int, int, Pending | None]":
+        """Return the highest durable number, what is missing below it, and what is pending.
+
+        Of the highest, 0 stands for none; missing are bits, as in the window; ``None`` if
+        nothing is pending.
+        """
+        window = self._shards[session & self._mask].window(session)
+        return window & _HIGHEST_MASK, window >> _HIGHEST_BITS, self._pending.get(session)
 
 
 class _Shard:
@@ -154,17 +170,21 @@ class _Shard:
         self.young[session] = window
 
 
-class _Pending:
+class Pending:
     """The numbers of one session that are not settled, each with those who carry it.
 
     One number has two carriers when its event is a duplicate of what waits in another commit.
+
+    Attributes:
+        commits: By number, its carriers, oldest first.
     """
 
-    __slots__ = ("_highest", "commits")
+    __slots__ = ("_floor", "_highest", "commits")
 
     def __init__(self) -> None:
         self.commits: dict[int, tuple[Commit, ...]] = {}
         self._highest = 0
+        self._floor = _HIGHEST_MASK  # no pending number is lower; some time ago one was as low
 
     def highest(self) -> int:
         """Return the highest pending number; after its removal it is looked for once."""
@@ -172,7 +192,15 @@ class _Pending:
             self._highest = max(self.commits)
         return self._highest
 
+    def below(self, bound: int) -> Sequence[int]:
+        """Return the pending numbers below *bound*, which is looked for once per window."""
+        if self._floor >= bound:
+            return ()
+        self._floor = min(self.commits)
+        return [seq for seq in self.commits if seq < bound]
+
     def add(self, seq: int, commit: Commit) -> bool:
+        """Have *commit* carry *seq*; return whether that is news to it."""
         carriers = self.commits.get(seq, ())
         for carrier in carriers:
             if carrier is commit:
@@ -180,9 +208,12 @@ class _Pending:
         self.commits[seq] = (*carriers, commit)
         if seq > self._highest > 0:
             self._highest = seq
+        if seq < self._floor:  # noqa: PLR1730  # a call of min costs more than all the rest
+            self._floor = seq
         return True
 
     def remove(self, seq: int, commit: Commit) -> None:
+        """Have *commit* carry *seq* no longer."""
         carriers = self.commits.pop(seq)
         if len(carriers) > 1:
             self.commits[seq] = tuple(each for each in carriers if each is not commit)

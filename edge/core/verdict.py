@@ -48,6 +48,8 @@ class Verdict(msgspec.Struct, frozen=True):
         reject: Why it was refused or shed.
         evidence: What was refused or shed: the typed event if it decoded, else its own bytes;
             ``None`` unless it was.
+        seq: The event's number in the session of its sender; ``None`` if it states no valid
+            one, or one of another session.
     """
 
     outcome: Outcome
@@ -56,6 +58,7 @@ class Verdict(msgspec.Struct, frozen=True):
     commit: Commit | None = None
     reject: Reject | None = None
     evidence: WireEvent | bytes | None = None
+    seq: int | None = None
 
 
 class Tally(NamedTuple):

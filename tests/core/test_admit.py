@@ -31,6 +31,7 @@ from tests.fakes import (
     player_token,
     service_token,
 )
+from tests.fakes_directives import revocation
 from tests.house import FakeCommit, FakePressure, FakeSpool, house
 
 NUMBERS = itertools.count(1)
@@ -90,7 +91,13 @@ def test_a_good_event_is_sealed_and_waits_for_its_lanes_sync(spool: FakeSpool) -
     verdicts = admit(batch(event), house(spool), NOW)
 
     assert verdicts == [
-        Verdict(Outcome.ACCEPTED, Lane.GAME, event["id"], spool.commits[Lane.GAME])
+        Verdict(
+            Outcome.ACCEPTED,
+            Lane.GAME,
+            event["id"],
+            spool.commits[Lane.GAME],
+            seq=event["seq"],
+        )
     ]
     [record] = spool.records[Lane.GAME]
     envelope = msgspec.json.decode(record.envelope)
@@ -110,6 +117,20 @@ def test_nothing_is_parsed_for_a_token_that_may_write_nothing(spool: FakeSpool) 
     with pytest.raises(Reject) as refused:
         admit(RawRequest(reader, Shape.EITHER, b"{not json"), house(spool), NOW)
     assert refused.value.reason is Reason.SCOPE_MISSING
+
+
+def test_a_session_revoked_while_its_body_comes_is_refused_and_nothing_kept(
+    spool: FakeSpool,
+) -> None:
+    request, at = batch(spin(), token=player_token()), house(spool)
+
+    greet(request.authorization, at, NOW)
+    at.gate.revocations.learn([revocation(session=SESSION)], NOW)
+    with pytest.raises(Reject) as refused:
+        admit(request, at, NOW)
+
+    assert refused.value.reason is Reason.SESSION_REVOKED
+    assert not any(spool.records.values())
 
 
 def test_the_token_is_judged_at_the_instant_of_the_complete_body(spool: FakeSpool) -> None:
@@ -181,7 +202,7 @@ def test_a_retry_of_a_durable_event_is_a_duplicate_whatever_limits_and_clocks_sa
 
     verdicts = admit(batch(event, spin()), inside, Instant(NOW.unix_ns + 600 * NS_PER_S, 0))
 
-    assert verdicts[0] == Verdict(Outcome.DUPLICATE, Lane.GAME, event["id"])
+    assert verdicts[0] == Verdict(Outcome.DUPLICATE, Lane.GAME, event["id"], seq=event["seq"])
     assert told(verdicts)[1] == "rate_exceeded"
 
 

@@ -5,7 +5,7 @@ from itertools import product
 import msgspec
 import pytest
 
-from edge.core.authorise import authorise, authorise_request
+from edge.core.authorise import authorise, authorise_request, authorise_stream
 from edge.core.event import Event
 from edge.core.lane import Lane
 from edge.core.principal import Principal
@@ -168,3 +168,22 @@ def test_a_token_that_may_write_nothing_fails_the_whole_request() -> None:
 
 def test_one_writable_lane_lets_the_request_in() -> None:
     authorise_request(msgspec.structs.replace(SERVICE, writes=frozenset({Lane.WALLET})))
+
+
+def test_a_socket_is_for_players_who_may_send_or_watch() -> None:
+    for writes in (PLAYER.writes, frozenset[Lane]()):
+        for reads_stream in (True, False):
+            who = msgspec.structs.replace(PLAYER, writes=writes, reads_stream=reads_stream)
+            if writes or reads_stream:
+                authorise_stream(who)
+            else:
+                with pytest.raises(Reject) as refused:
+                    authorise_stream(who)
+                assert refused.value.reason is Reason.SCOPE_MISSING
+
+
+def test_a_socket_is_for_no_service() -> None:
+    with pytest.raises(Reject) as refused:
+        authorise_stream(SERVICE)
+
+    assert refused.value.reason is Reason.SCOPE_MISSING

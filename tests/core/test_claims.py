@@ -14,6 +14,7 @@ from edge.core.unambiguous import Ambiguous
 from tests.fakes import (
     ABSENT,
     BRAND,
+    JTI,
     JURISDICTION,
     NOW_S,
     PLAYER,
@@ -38,6 +39,7 @@ def test_a_players_claims_make_a_player() -> None:
         jurisdiction=JURISDICTION,
         writes=frozenset(Lane),
         reads_stream=True,
+        jti=JTI,
         expires_unix_s=NOW_S + 3600,
     )
 
@@ -51,6 +53,7 @@ def test_a_services_claims_make_a_service() -> None:
         client_id=SERVICE,
         brands=frozenset({"aurora"}),
         writes=frozenset({Lane.WALLET, Lane.BET}),
+        jti=JTI,
         expires_unix_s=NOW_S + 3600,
     )
 

@@ -9,14 +9,10 @@ from openapi_spec_validator import validate
 
 from edge.core.answer import Refused, Verdicts, problem
 from edge.core.catalogue.registry import SPECS
+from edge.core.contract import EVENT_REASONS, HANDSHAKE_REASONS, REQUEST_REASONS
 from edge.core.decode import BATCH_EVENTS_MAX, Shape, decode
 from edge.core.event import Event
-from edge.core.openapi import (
-    EVENT_REASONS,
-    REQUEST_REASONS,
-    catalogue_document,
-    openapi_document,
-)
+from edge.core.openapi import catalogue_document, openapi_document
 from edge.core.reject import Reason
 from edge.core.schema import event_schema
 from tests.core.catalogue.examples import example
@@ -24,6 +20,7 @@ from tests.core.schema_cases import is_valid
 
 DOCUMENT = openapi_document()
 RESPONSES: dict[str, Any] = DOCUMENT["paths"]["/v1/events"]["post"]["responses"]
+DENIALS: dict[str, Any] = DOCUMENT["paths"]["/v1/stream"]["get"]["responses"]
 BODIES: dict[str, Any] = DOCUMENT["paths"]["/v1/events"]["post"]["requestBody"]["content"]
 
 
@@ -45,18 +42,19 @@ def test_both_documents_are_json() -> None:
 def test_each_path_is_there() -> None:
     assert {path: set(methods) for path, methods in DOCUMENT["paths"].items()} == {
         "/v1/events": {"post"},
+        "/v1/stream": {"get"},
         "/v1/time": {"get"},
         "/v1/catalogue": {"get"},
         "/openapi.json": {"get"},
+        "/asyncapi.json": {"get"},
     }
 
 
-def test_each_reason_refuses_a_request_or_an_event() -> None:
-    assert set(Reason) == REQUEST_REASONS | EVENT_REASONS
-    assert {Reason.SCOPE_MISSING, Reason.RATE_EXCEEDED} == REQUEST_REASONS & EVENT_REASONS
-
-
-@pytest.mark.parametrize("reason", Reason, ids=lambda reason: reason.code)
+@pytest.mark.parametrize(
+    "reason",
+    [reason for reason in Reason if reason in REQUEST_REASONS | EVENT_REASONS],
+    ids=lambda reason: reason.code,
+)
 def test_each_code_is_told_with_its_status(reason: Reason) -> None:
     response = RESPONSES[str(reason.status)]
 
@@ -69,6 +67,25 @@ def test_no_other_status_is_told() -> None:
     assert set(RESPONSES) == {"202", "default"} | {str(reason.status) for reason in Reason}
 
 
+@pytest.mark.parametrize(
+    "reason",
+    [reason for reason in Reason if reason in HANDSHAKE_REASONS],
+    ids=lambda reason: reason.code,
+)
+def test_each_refusal_of_a_handshake_is_told_with_its_status(reason: Reason) -> None:
+    response = DENIALS[str(reason.status)]
+
+    assert f"`{reason.code}`" in response["description"]
+    assert response["content"].keys() == {"application/problem+json"}
+    assert response["headers"] == RESPONSES[str(reason.status)]["headers"]
+
+
+def test_too_many_sockets_of_one_player_are_told_as_429() -> None:
+    assert "`too_many_connections`" in DENIALS["429"]["description"]
+    statuses = {str(reason.status) for reason in HANDSHAKE_REASONS}
+    assert DENIALS.keys() == statuses | {"101", "429", "default"}
+
+
 @pytest.mark.parametrize("status", sorted(set(RESPONSES) - {"default"}))
 def test_an_answer_tells_its_headers(status: str) -> None:
     always = {"WWW-Authenticate"} if status == "401" else {"RateLimit", "RateLimit-Policy"}
@@ -78,7 +95,10 @@ def test_an_answer_tells_its_headers(status: str) -> None:
     assert set(RESPONSES[status]["headers"]) <= set(DOCUMENT["components"]["headers"])
 
 
-@pytest.mark.parametrize("reason", [reason for reason in Reason if reason in REQUEST_REASONS])
+@pytest.mark.parametrize(
+    "reason",
+    [reason for reason in Reason if reason in REQUEST_REASONS | HANDSHAKE_REASONS],
+)
 def test_a_problem_is_as_the_document_says(reason: Reason) -> None:
     assert is_of(msgspec.to_builtins(problem(reason, "r-1")), "Problem")
 
