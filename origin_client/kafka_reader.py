@@ -49,7 +49,7 @@ class KafkaReader:
             position: Next offset by partition; one not named starts at its oldest record.
             follow: Wait for records to come; ends when the reader is closed. Partitions that
                 are added meanwhile are not seen. Brokers that are away are waited for, and
-                told in the log.
+                told in the log; those that refuse the login are not.
 
         Raises:
             OriginError: *position* names what is not there (any more), or the options do not
@@ -64,6 +64,21 @@ class KafkaReader:
         except OriginUnavailable:
             if not self._closed.is_set():
                 raise
+        finally:
+            subscription.close()
+
+    def end(self, topic: str) -> dict[int, int]:
+        """Return the offset that comes next, by partition; an unknown topic has none.
+
+        Raises:
+            OriginError: The options do not suit a reader.
+            OriginUnavailable: No broker answers, it refuses, or the reader was closed.
+        """
+        subscription = _Subscription(
+            self._options, topic, self._closed, self._connect, follow=False
+        )
+        try:
+            return subscription.ends()
         finally:
             subscription.close()
 
@@ -123,6 +138,14 @@ class _Subscription:
             elif time.monotonic() - heard_s > SILENCE_MAX_S:
                 self._bear(self._errors.cause(self._topic))
 
+    def ends(self) -> dict[int, int]:
+        """Return where each partition ends now.
+
+        Raises:
+            OriginUnavailable: As :meth:`KafkaReader.end`.
+        """
+        return {number: self._watermarks(number)[1] for number in sorted(self._partitions())}
+
     def _hear(self) -> float:
         """Note that brokers answer, and when."""
         self._errors.clear()
@@ -133,9 +156,10 @@ class _Subscription:
         """Note a long silence; for a follower it may only be that nothing is written.
 
         Raises:
-            OriginUnavailable: This is no follower.
+            OriginUnavailable: This is no follower; or only a new client would read the
+                password and certificates again.
         """
-        if not self._follow:
+        if not self._follow or self._errors.are_of_credentials:
             raise OriginUnavailable(cause or self._silence)
         if cause is None:
             self._causes.clear(self._topic)
@@ -151,7 +175,7 @@ class _Subscription:
         places: list[TopicPartition] = []
         for number in sorted(partitions):
             place = TopicPartition(self._topic, number)
-            oldest, end = self._ask(partial(self._consumer.get_watermark_offsets, place))
+            oldest, end = self._watermarks(number)
             place.offset = position.get(number, oldest)
             if not oldest <= place.offset <= end:
                 raise OriginError(
@@ -163,6 +187,11 @@ class _Subscription:
                 places.append(place)
         self._consumer.assign(places)
         return ends
+
+    def _watermarks(self, number: int) -> tuple[int, int]:
+        """Return a partition's oldest offset, and the one that comes next."""
+        place = TopicPartition(self._topic, number)
+        return self._ask(partial(self._consumer.get_watermark_offsets, place))
 
     def _partitions(self) -> set[int]:
         """Return the topic's partitions; a follower waits until there are some."""

@@ -134,6 +134,10 @@ class LogOrigin:
         """Read, as :meth:`origin_client.log_reader.LogReader.subscribe`."""
         return self._reader.subscribe(topic, position, follow=follow)
 
+    def end(self, topic: str) -> dict[int, int]:
+        """Tell where *topic* ends, as :meth:`origin_client.log_reader.LogReader.end`."""
+        return self._reader.end(topic)
+
     def close(self) -> None:
         """Give up the directory; a publish under way raises ``OriginUnavailable``.
 

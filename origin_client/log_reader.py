@@ -13,7 +13,7 @@ from typing import Final
 
 from origin_client import log_layout
 from origin_client.log_layout import Line
-from origin_client.origin import OriginError, Record
+from origin_client.origin import OriginError, OriginUnavailable, Record
 
 CHUNK_BYTES: Final = 1 << 20  # per read and partition: a few hundred records, one allocation
 POLL_S: Final = 0.05  # how late a follower may notice a record; a look costs 10 µs
@@ -55,6 +55,26 @@ class LogReader:
             for number in range(self._partitions)
         ]
         return self._records(topic, tails, follow=follow)
+
+    def end(self, topic: str) -> dict[int, int]:
+        """Return the offset behind the last readable line, by partition.
+
+        A line that its writer has to take back after that may have been counted.
+
+        Raises:
+            OriginError: *topic* is not a name a topic can have.
+            OriginUnavailable: The log cannot be read now, or the reader was closed.
+        """
+        if self._is_closed.is_set():
+            raise OriginUnavailable("closed")
+        directories = [
+            log_layout.partition_path(self._root, topic, number)
+            for number in range(self._partitions)
+        ]
+        try:
+            return {number: _end(each) for number, each in enumerate(directories)}
+        except OSError as error:
+            raise OriginUnavailable(f"{topic}: {error}") from error
 
     def close(self) -> None:
         """End every subscription."""
@@ -150,6 +170,43 @@ class _Tail:
                 lines.append(line)
                 self._next = line.offset + 1
         return lines
+
+
+def _end(directory: Path) -> int:
+    """Return the offset that comes next in a partition, which may not exist.
+
+    Raises:
+        OSError: The disk refused.
+    """
+    while firsts := log_layout.first_offsets(directory):
+        try:
+            fd = os.open(log_layout.file_path(directory, firsts[-1]), os.O_RDONLY)
+        except FileNotFoundError:
+            continue  # just replaced, or removed by hand: the next look tells
+        try:
+            return _end_of_file(fd, firsts[-1])
+        finally:
+            os.close(fd)
+    return 0
+
+
+def _end_of_file(fd: int, first: int) -> int:
+    """Return the offset behind the last readable line, looking from the end.
+
+    Read, not mapped: its writer may shorten it meanwhile, and a mapped page that is gone kills
+    the process.
+    """
+    size, span = os.fstat(fd).st_size, CHUNK_BYTES
+    while True:
+        start = max(0, size - span)
+        *lines, _ = os.pread(fd, span, start).split(b"\n")
+        for text in reversed(lines):  # the first may be part of one, and is none then
+            line = log_layout.parse_line(text)
+            if line is not None:
+                return line.offset + 1
+        if start == 0:
+            return first
+        span *= 2
 
 
 def _record(topic: str, partition: int, line: Line) -> Record:

@@ -123,6 +123,17 @@ class Subscribable(Protocol):
         """
         ...
 
+    def end(self, topic: str) -> dict[int, int]:
+        """Return the position behind the last record: from there on only what is new is read.
+
+        Blocking. An unknown topic has no partitions yet, or empty ones.
+
+        Raises:
+            OriginError: *topic* cannot be a topic's name, or the options do not suit a reader.
+            OriginUnavailable: It cannot be asked now, refuses, or was closed.
+        """
+        ...
+
 
 @runtime_checkable
 class Surveyable(Protocol):

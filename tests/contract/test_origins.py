@@ -265,6 +265,59 @@ def test_reading_begins_where_it_is_told_to(readable: ReadableRig) -> None:
     assert beyond == []
 
 
+def test_the_end_is_behind_the_last_record_of_each_partition(readable: ReadableRig) -> None:
+    origin = readable.open()
+    origin.publish(TOPIC, spread(100))
+    origin.close()
+
+    reader = readable.reader()
+    end = reader.end(TOPIC)
+    beyond = list(reader.subscribe(TOPIC, end))
+    reader.close()
+
+    last = {record.partition: record.offset for record in readable.records(TOPIC)}
+    assert {each: offset for each, offset in end.items() if offset} == {
+        each: offset + 1 for each, offset in last.items()
+    }
+    assert beyond == []
+
+
+def test_a_follower_from_the_end_sees_only_what_is_published_after_it(
+    readable: ReadableRig,
+) -> None:
+    origin = readable.open()
+    origin.publish(TOPIC, spread(100))
+    reader = readable.reader()
+    followed = reader.subscribe(TOPIC, reader.end(TOPIC), follow=True)
+    origin.publish(TOPIC, [outgoing(100), outgoing(101)])
+
+    seen = list(islice(followed, 2))
+
+    reader.close()
+    origin.close()
+    assert [record.value for record in seen] == [outgoing(n).value for n in (100, 101)]
+    assert list(followed) == []
+
+
+def test_a_topic_nobody_wrote_to_ends_where_it_begins(readable: ReadableRig) -> None:
+    readable.open().close()
+    reader = readable.reader()
+
+    end = reader.end("edge.nobody.v1")
+
+    reader.close()
+    assert not any(end.values())
+
+
+def test_a_closed_reader_finds_no_end(readable: ReadableRig) -> None:
+    readable.open().close()
+    reader = readable.reader()
+    reader.close()
+
+    with pytest.raises(OriginUnavailable):
+        reader.end(TOPIC)
+
+
 def test_a_follower_sees_what_is_published_later(readable: ReadableRig) -> None:
     origin = readable.open()
     origin.publish(TOPIC, [outgoing(1)])

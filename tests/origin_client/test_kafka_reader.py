@@ -284,6 +284,17 @@ def test_a_follower_of_a_quiet_topic_forgets_what_nobody_repeats(
     assert [line for line, _ in told_of(caplog)] == ["origin unavailable", "origin works again"]
 
 
+def test_a_follower_whose_login_is_refused_ends_for_a_new_client_reads_passwords_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(kafka_reader, "SILENCE_MAX_S", -1.0)
+    fake = FakeConsumer([[], [message(0)]], says=[kafka_error("_AUTHENTICATION", "a:1/1: no")])
+
+    with pytest.raises(OriginUnavailable, match=r"the login is refused; .*: a:1: no"):
+        list(fake.reader().subscribe(TOPIC, {}, follow=True))
+    assert fake.is_closed
+
+
 def test_a_follower_waits_for_brokers_and_tells_what_for(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -302,3 +313,32 @@ def test_a_follower_waits_for_brokers_and_tells_what_for(
     assert read == [[]]
     (_, cause), *_ = told_of(caplog)
     assert str(cause).startswith("a broker cannot be reached: 127.0.0.1:1: ")
+
+
+def test_the_end_is_told_of_each_partition(url: str) -> None:
+    reader = open_reader(url, {})
+
+    end = reader.end(TOPIC)
+
+    last = {record.partition: record.offset for record in reader.subscribe(TOPIC, {})}
+    assert {each: offset for each, offset in end.items() if offset} == {
+        each: offset + 1 for each, offset in last.items()
+    }
+    assert reader.end("edge.nobody.v1") == {}
+
+
+def test_whoever_asked_for_the_end_leaves_no_client_behind() -> None:
+    fake = FakeConsumer(topics=[FakeTopic(partitions=(0, 1))])
+
+    assert fake.reader().end(TOPIC) == {0: 3, 1: 3}
+    assert fake.is_closed
+
+
+def test_an_end_that_no_broker_tells_is_told_with_its_cause(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(kafka_reader, "ASK_S", 0.1)
+    monkeypatch.setattr(kafka_reader, "SILENCE_MAX_S", 0.3)
+
+    with pytest.raises(OriginUnavailable, match="a broker cannot be reached"):
+        open_reader(NOWHERE, {}).end(TOPIC)

@@ -46,6 +46,13 @@ def test_a_key_lies_where_kafka_would_put_it(tmp_path: Path) -> None:
         assert record.partition == partition(record.key.encode(), 7)
 
 
+def test_a_writer_tells_where_a_topic_ends(tmp_path: Path) -> None:
+    origin = LogOrigin(tmp_path, partitions=1)
+    origin.publish(TOPIC, records(3))
+
+    assert (origin.end(TOPIC), origin.end(OTHER)) == ({0: 3}, {0: 0})
+
+
 def test_two_writers_append_in_turn_and_leave_no_gap(tmp_path: Path) -> None:
     first, second = LogOrigin(tmp_path, partitions=1), LogOrigin(tmp_path)
     for number in range(4):

@@ -11,7 +11,7 @@ from hypothesis import given, settings, strategies as st
 from origin_client import log_layout, log_reader
 from origin_client.log_layout import Settings
 from origin_client.log_reader import LogReader
-from origin_client.origin import Record
+from origin_client.origin import OriginError, OriginUnavailable, Record
 
 TOPIC = "edge.bet.v1"
 
@@ -192,3 +192,68 @@ def test_any_content_is_read_or_passed_over(
     file(root, 0).write_bytes(b"\n".join(content))
 
     assert set(offsets(root)) <= {7}
+
+
+def test_the_end_of_a_partition_is_behind_its_last_readable_line(root: Path) -> None:
+    contents = {
+        "nothing": ("", 0),
+        "a line": (line(0), 1),
+        "a line without its end": (line(0) + line(1)[:-1], 1),
+        "garbage behind it": (line(0) + "garbage\n", 1),
+        "garbage alone": ("garbage\n", 0),
+    }
+
+    ends: dict[str, dict[int, int]] = {}
+    for name, (content, _) in contents.items():
+        file(root, 0).write_text(content)
+        ends[name] = LogReader(root).end(TOPIC)
+
+    assert ends == {name: {0: end} for name, (_, end) in contents.items()}
+
+
+def test_the_end_stands_in_the_last_file_or_in_its_name(root: Path) -> None:
+    write(root, 0, line(0) + line(1) + line(2, '"taken back"'))
+    write(root, 2, "")
+    assert LogReader(root).end(TOPIC) == {0: 2}
+
+    write(root, 2, line(2) + line(3))
+    assert LogReader(root).end(TOPIC) == {0: 4}
+
+
+@pytest.mark.parametrize("chunk_bytes", range(1, 50))
+def test_the_end_is_found_however_little_is_read_at_once(
+    root: Path, monkeypatch: pytest.MonkeyPatch, chunk_bytes: int
+) -> None:
+    monkeypatch.setattr(log_reader, "CHUNK_BYTES", chunk_bytes)
+    write(root, 7, line(7) + line(8, f'"{"x" * 300}"') + "garbage")
+
+    assert LogReader(root).end(TOPIC) == {0: 9}
+
+
+def test_a_file_that_is_replaced_while_its_end_is_sought_is_looked_for_again(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(root, 0, line(0))
+    write(root, 1, line(1))
+    listed = log_layout.first_offsets
+
+    def replaced_behind_us(directory: Path) -> list[int]:
+        firsts = listed(directory)
+        file(root, 1).unlink(missing_ok=True)
+        return firsts
+
+    monkeypatch.setattr(log_layout, "first_offsets", replaced_behind_us)
+
+    assert LogReader(root).end(TOPIC) == {0: 1}
+
+
+def test_an_end_that_cannot_be_read_is_told(root: Path) -> None:
+    (root / TOPIC / "0" / "00000000000000000000.jsonl").mkdir()
+
+    with pytest.raises(OriginUnavailable, match=f"{TOPIC}: .*Is a directory"):
+        LogReader(root).end(TOPIC)
+
+
+def test_what_cannot_be_a_topic_has_no_end(root: Path) -> None:
+    with pytest.raises(OriginError, match="cannot be a topic's name"):
+        LogReader(root).end("../etc")
