@@ -3,20 +3,22 @@
 import asyncio
 import gc
 import logging
-import random
-import threading
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import closing
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 import orjson
 import uvloop
 from prometheus_client import CollectorRegistry
+from starlette.types import ASGIApp
 
+from edge.app_out import WayOut, letterhead_of, timing_of, way_out
+from edge.app_stream import Streams, stream_of
 from edge.config import Auth, Config, Limit, Limits
 from edge.core.admit import House
+from edge.core.asyncapi import asyncapi_document
 from edge.core.authenticate import Gate, TokenCache
 from edge.core.footprint import Footprints
 from edge.core.instant import NS_PER_MS
@@ -24,39 +26,32 @@ from edge.core.lane import Lane
 from edge.core.limit import ClockRules, Quota, QuotaName, Quotas
 from edge.core.openapi import catalogue_document, openapi_document
 from edge.core.recall import Recall
+from edge.core.revocations import Revocations
 from edge.core.seal import Sealer
 from edge.core.shed import Shedder
 from edge.shell.admin import admin
 from edge.shell.clock import Clock, SystemClock
-from edge.shell.courier import Courier
-from edge.shell.dead import DEAD_DIRECTORY, DeadLetters
-from edge.shell.dead_copies import CopiedLetters
+from edge.shell.directives import Directives
 from edge.shell.doorkeeper import Doorkeeper
-from edge.shell.drain import Drain, Drained
-from edge.shell.forward import Forwarder, Timing
 from edge.shell.front import Front, pages
 from edge.shell.governor import Governor
 from edge.shell.http import Ingest
 from edge.shell.keys.keyring import Keyring
-from edge.shell.letterhead import Letterhead
 from edge.shell.life import Life
 from edge.shell.listen import listen
 from edge.shell.meters import Meters
 from edge.shell.metrics import Figures
 from edge.shell.origin import open_origin
 from edge.shell.pace import Pace
-from edge.shell.patience import Patience
 from edge.shell.pressure import Pressure
-from edge.shell.readiness import Probes
-from edge.shell.redrive import Redrive, Report
+from edge.shell.readiness import Probes, lane_states
 from edge.shell.refusals import Refusals
 from edge.shell.resources import Resources, raise_descriptors
 from edge.shell.server import Gateway
-from edge.shell.spool.disk import OsDisk
-from edge.shell.spool.inspect import lane_directories
 from edge.shell.spool.process import Spool
-from origin_client.notice import DEAD_TOPIC, REFUSED_TOPIC
-from origin_client.origin import Origin, OriginUnavailable, Watchful
+from edge.shell.stream.door import StreamDoor
+from edge.shell.stream.revoked import end_revoked
+from origin_client.origin import Watchful
 
 log: Final = logging.getLogger("edge.app")
 
@@ -65,6 +60,7 @@ GARBAGE_THRESHOLD: Final = 20_000
 
 DOCUMENTS: Final = {
     "/openapi.json": openapi_document,
+    "/asyncapi.json": asyncapi_document,
     "/v1/catalogue": catalogue_document,
 }
 """What the public port serves beside its doors, by path."""
@@ -104,6 +100,23 @@ def _settle_garbage() -> None:
     gc.set_threshold(GARBAGE_THRESHOLD)
 
 
+@dataclass(frozen=True, slots=True)
+class _Ground:
+    """What everything else stands on; nothing of it is started."""
+
+    clock: Clock
+    meters: Meters
+    life: Life
+    tokens: TokenCache
+    spool: Spool
+    keyring: Keyring
+    directives: Directives
+    resources: Resources
+    governor: Governor
+    doorkeeper: Doorkeeper
+    pressure: Pressure
+
+
 def build(config: Config, clock: Clock) -> Gateway:
     """Wire the house: open what is on disk, start nothing. Blocking.
 
@@ -111,22 +124,71 @@ def build(config: Config, clock: Clock) -> Gateway:
         ConfigError: A setting cannot work on this machine.
         SpoolLocked: Another process has the spool.
     """
-    meters, life, cache = Meters(), Life(), TokenCache()
+    ground = _ground(config, clock)
+    spool, meters = ground.spool, ground.meters
+    house = _house(config, ground)
+    timing = timing_of(clock, Pace(meters.count_received, clock))
+    out = way_out(config, spool, open_origin(config.origin), timing)
+    refusals = Refusals(letterhead_of(config), out.samples, clock)
+    ingest = Ingest(house, ground.keyring, clock, meters, ground.life, refusals)
+    stream = stream_of(
+        config, ingest, ground.governor, timing, lambda: lane_states(spool.statistics())
+    )
+    ground.directives.listener = partial(end_revoked, stream.registry)
+    return Gateway(
+        node=config.node,
+        front=_front(ingest, stream.door),
+        admin=_admin(ground, house, out, stream),
+        spool=spool,
+        recall=house.recall,
+        forwarders=list(out.forwarders.values()),
+        couriers=[out.samples, out.copies],
+        dead_letters=list(out.dead_letters.values()),
+        origin=out.origin,
+        keyring=ground.keyring,
+        directives=ground.directives,
+        pushes=stream.hub,
+        life=ground.life,
+        doorkeeper=ground.doorkeeper,
+        governor=ground.governor,
+        resources=ground.resources,
+        loop_lag=meters.loop_lag_seconds,
+        clock=clock,
+    )
+
+
+def _ground(config: Config, clock: Clock) -> _Ground:
+    meters = Meters()
     spool = Spool.open(config.spool, clock=clock)
     waiting = sum(lane.records_at_start for lane in spool.statistics().values())
     log.info("spool opened", extra={"records_waiting": waiting})
-    keyring = Keyring(config.auth, Path(config.spool.path) / "keys", clock)
     resources = Resources(config.node.memory_max)
     governor = Governor(clock, meters)
     doorkeeper = Doorkeeper(resources.is_full, meters.requests_refused)
-    pressure = _pressure(spool, resources, doorkeeper, governor)
-    house = _house(config, spool, _gate(config.auth, keyring, cache), pressure, clock)
-    timing = _timing(clock, Pace(meters.count_received, clock))
-    out = way_out(config, spool, open_origin(config.origin), timing)
-    figures = Figures(
+    directory = Path(config.spool.path)
+    return _Ground(
         clock=clock,
         meters=meters,
+        life=Life(),
+        tokens=TokenCache(),
         spool=spool,
+        keyring=Keyring(config.auth, directory / "keys", clock),
+        directives=Directives(
+            config.directives, directory / "directives", Revocations(), clock
+        ),
+        resources=resources,
+        governor=governor,
+        doorkeeper=doorkeeper,
+        pressure=_pressure(spool, resources, doorkeeper, governor),
+    )
+
+
+def _admin(ground: _Ground, house: House, out: WayOut, stream: Streams) -> ASGIApp:
+    """Have every part tell how it is."""
+    figures = Figures(
+        clock=ground.clock,
+        meters=ground.meters,
+        spool=ground.spool,
         forwarders=out.forwarders,
         origin=out.origin,
         samples=out.samples,
@@ -134,150 +196,43 @@ def build(config: Config, clock: Clock) -> Gateway:
         dead_letters=out.dead_letters,
         recall=house.recall,
         quotas=house.quotas,
-        tokens=cache,
-        keyring=keyring,
-        resources=resources,
-        pressure=pressure,
-        doorkeeper=doorkeeper,
-        governor=governor,
+        tokens=ground.tokens,
+        keyring=ground.keyring,
+        directives=ground.directives,
+        resources=ground.resources,
+        pressure=ground.pressure,
+        doorkeeper=ground.doorkeeper,
+        governor=ground.governor,
+        sockets=stream.registry,
+        pushes=stream.hub,
     )
-    probes = Probes(life, keyring, spool, out.forwarders, out.origin, resources, pressure)
-    refusals = Refusals(_letterhead(config), out.samples, clock)
-    ingest = Ingest(house, keyring, clock, meters, life, refusals)
+    probes = Probes(
+        life=ground.life,
+        keyring=ground.keyring,
+        directives=ground.directives,
+        spool=ground.spool,
+        forwarders=out.forwarders,
+        origin=out.origin,
+        resources=ground.resources,
+        pressure=ground.pressure,
+        pushes=stream.hub,
+    )
     registry = CollectorRegistry(auto_describe=False)
     registry.register(figures)
-    return Gateway(
-        node=config.node,
-        front=_front(ingest),
-        admin=admin(probes.read, registry),
-        spool=spool,
-        recall=house.recall,
-        forwarders=list(out.forwarders.values()),
-        couriers=[out.samples, out.copies],
-        dead_letters=list(out.dead_letters.values()),
-        origin=out.origin,
-        keyring=keyring,
-        life=life,
-        doorkeeper=doorkeeper,
-        governor=governor,
-        resources=resources,
-        loop_lag=meters.loop_lag_seconds,
-        clock=clock,
-    )
+    return admin(probes.read, registry)
 
 
-def _front(ingest: Ingest) -> Front:
+def _front(ingest: Ingest, stream: StreamDoor) -> Front:
     documents = {path: orjson.dumps(document()) for path, document in DOCUMENTS.items()}
     return Front(
         ingest=ingest,
-        pages=pages(ingest, ingest.clock, documents, ingest.meters),
+        stream=stream,
+        pages=pages(ingest, stream, ingest.clock, documents, ingest.meters),
         quotas=ingest.house.quotas,
         clock=ingest.clock,
         meters=ingest.meters,
         refusals=ingest.refusals,
     )
-
-
-@dataclass(frozen=True, slots=True)
-class WayOut:
-    """What leads from the spool to the origin; nothing of it is started.
-
-    Attributes:
-        origin: Where to; one for all.
-        dead_letters: What it will never take, by lane.
-        forwarders: Carry the lanes.
-        samples: Carries samples of refusals.
-        copies: Carries copies of dead letters.
-    """
-
-    origin: Origin
-    dead_letters: Mapping[Lane, DeadLetters]
-    forwarders: Mapping[Lane, Forwarder]
-    samples: Courier
-    copies: Courier
-
-
-def drain_spool(config: Config, stop: threading.Event, timeout_s: float | None) -> Drained:
-    """Forward everything that waits in a spool nobody owns. Blocking.
-
-    Args:
-        config: Of spool and origin.
-        stop: Set from outside: end now.
-        timeout_s: End after so long; ``None``: when all is done.
-
-    Raises:
-        ConfigError: There is no spool, or a setting cannot work on this machine.
-        SpoolLocked: Another process has the spool.
-        OSError: A directory of the spool cannot be read.
-    """
-    clock = SystemClock()
-    lane_directories(Path(config.spool.path))  # must be there: opening would make it
-    with (
-        closing(Spool.open(config.spool, clock=clock)) as spool,
-        closing(open_origin(config.origin)) as origin,
-    ):
-        out = way_out(config, spool, origin, _timing(clock))
-        drain = Drain(spool, out.forwarders, out.dead_letters, [out.copies], clock)
-        return drain.run(stop, timeout_s)
-
-
-def redrive(
-    config: Config, lanes: Collection[Lane], stop: threading.Event, timeout_s: float
-) -> Iterator[tuple[Lane, Report]]:
-    """Send dead letters again, lane by lane; tell what became of them. Blocking.
-
-    Args:
-        config: Of spool and origin.
-        lanes: Only these.
-        stop: Set from outside: end now.
-        timeout_s: How long an origin that does not answer is waited for.
-
-    Raises:
-        ConfigError: There is no spool, or no such origin.
-        SpoolLocked: Another redrive runs.
-        OriginUnavailable: Not all was sent; what was acknowledged is removed.
-        OSError: The disk refused.
-    """
-    directories = lane_directories(Path(config.spool.path))
-    origin = open_origin(config.origin)
-    with Patience(origin, SystemClock(), stop, timeout_s) as patience:
-        for lane, directory in directories:
-            if lane in lanes:
-                letters = directory / DEAD_DIRECTORY
-                try:
-                    yield lane, Redrive(lane, letters, origin, OsDisk(), patience).run()
-                except OriginUnavailable as error:
-                    raise OriginUnavailable(patience.cause or str(error)) from error
-
-
-def _timing(clock: Clock, pace: Pace | None = None) -> Timing:
-    """Take real dice; without a *pace* a backlog goes as fast as the origin takes it."""
-    timing = Timing(clock, random.Random())  # noqa: S311  # jitter, not a secret
-    return timing if pace is None else replace(timing, rest_s=pace.rest_s)
-
-
-def way_out(config: Config, spool: Spool, origin: Origin, timing: Timing) -> WayOut:
-    """Wire what carries everything from *spool* to *origin*."""
-    copies = Courier(DEAD_TOPIC, origin, timing)
-    letterhead, bytes_max = _letterhead(config), config.spool.dead_bytes_max
-    dead_letters = {
-        lane: DeadLetters(
-            OsDisk(), spool.lane(lane).directory / DEAD_DIRECTORY, bytes_max=bytes_max
-        )
-        for lane in Lane
-    }
-    forwarders = {
-        lane: Forwarder(
-            lane,
-            spool.lane(lane),
-            origin,
-            CopiedLetters(lane, dead_letters[lane], copies, letterhead, timing.clock),
-            timing,
-        )
-        for lane in Lane
-    }
-    samples = Courier(REFUSED_TOPIC, origin, timing)
-    return WayOut(origin, dead_letters, forwarders, samples, copies)
 
 
 def quotas_of(limits: Limits) -> Sequence[Quota]:
@@ -319,16 +274,16 @@ def _pressure(
     )
 
 
-def _house(config: Config, spool: Spool, gate: Gate, pressure: Pressure, clock: Clock) -> House:
+def _house(config: Config, ground: _Ground) -> House:
     return House(
-        gate=gate,
+        gate=_gate(config.auth, ground),
         quotas=Quotas(quotas_of(config.limits)),
         clock_rules=_clock_rules(config),
-        recall=_remember(config, spool, clock),
-        footprints=Footprints(spool.secret),
-        shedder=Shedder(pressure),
-        sealer=Sealer(config.node.name, config.node.region, _newest_ms(spool)),
-        spool=spool,
+        recall=_remember(config, ground.spool, ground.clock),
+        footprints=Footprints(ground.spool.secret),
+        shedder=Shedder(ground.pressure),
+        sealer=Sealer(config.node.name, config.node.region, _newest_ms(ground.spool)),
+        spool=ground.spool,
     )
 
 
@@ -341,12 +296,13 @@ def _clock_rules(config: Config) -> ClockRules:
     )
 
 
-def _gate(auth: Auth, keyring: Keyring, cache: TokenCache) -> Gate:
+def _gate(auth: Auth, ground: _Ground) -> Gate:
     return Gate(
         audiences={issuer.issuer: issuer.audience for issuer in auth.issuers},
-        keys=keyring,
-        cache=cache,
+        keys=ground.keyring,
+        cache=ground.tokens,
         lifetime_max_s=auth.lifetime_max_s,
+        revocations=ground.directives.revocations,
         takes_audience_list=auth.audience_list,
         takes_typ_jwt=auth.typ_jwt,
     )
@@ -376,7 +332,3 @@ def _newest_ms(spool: Spool) -> Mapping[Lane, int]:
     """Tell where each lane's ``edgetime`` goes on, whatever the wall clock says now."""
     found = {lane: spool.lane(lane).newest_ms() for lane in Lane}
     return {lane: newest_ms for lane, newest_ms in found.items() if newest_ms is not None}
-
-
-def _letterhead(config: Config) -> Letterhead:
-    return Letterhead(config.node.name, config.node.region)

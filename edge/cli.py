@@ -9,6 +9,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -84,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_probe(commands.add_parser("probe", help="ask a running gateway whether it is ready"))
     _add_token(commands.add_parser("token", help="a development issuer's keys and tokens"))
     add_spool(commands.add_parser("spool", help="look into a spool, in use or not; empty it"))
-    _add_origin(commands.add_parser("origin", help="read what was forwarded"))
+    _add_origin(commands.add_parser("origin", help="read what was forwarded; publish"))
     _add_schema(commands.add_parser("schema", help="print a machine-readable contract"))
     return parser
 
@@ -125,6 +126,15 @@ def _add_token(parser: argparse.ArgumentParser) -> None:
     mint.add_argument("--brand", help="of the player")
     mint.add_argument("--jurisdiction", help="of the player")
     mint.add_argument("--ttl", type=int, metavar="S", help="seconds until it expires")
+    revoke = commands.add_parser("revoke", help="print a signed revocation, a line of a source")
+    revoke.set_defaults(command=_token_revoke)
+    revoke.add_argument("--key", **_KEY)
+    named = revoke.add_mutually_exclusive_group(required=True)
+    named.add_argument("--session", metavar="UUID", help="revoke one session")
+    named.add_argument("--sub", help="or a player, in all sessions")
+    named.add_argument("--jti", action="append", help="or one token, or more")
+    revoke.add_argument("--ttl", type=int, metavar="S", help="seconds until it ends; 0 lifts")
+    revoke.add_argument("--id", help="its name: a later one of that name replaces it")
     jwks = commands.add_parser("jwks", help="print the key set that verifies the tokens")
     jwks.set_defaults(command=_token_jwks)
     jwks.add_argument("--key", **_KEY)
@@ -134,22 +144,32 @@ def _add_origin(parser: argparse.ArgumentParser) -> None:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     cat = commands.add_parser("cat", help="print the records of a topic")
     cat.set_defaults(command=_origin_cat)
-    cat.add_argument("url", nargs="?", metavar="URL", help="log:PATH or kafka://HOST:PORT,…")
-    add_config(cat)
-    cat.add_argument(
+    _add_topic(cat)
+    cat.add_argument("--json", action="store_true", help="one JSON object per record")
+    put = commands.add_parser("put", help="publish standard input, one CloudEvent a line")
+    put.set_defaults(command=_origin_put)
+    _add_topic(put)
+    put.add_argument(
+        "--key", default="", help="of all records; the same one keeps them in order"
+    )
+
+
+def _add_topic(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("url", nargs="?", metavar="URL", help="log:PATH or kafka://HOST:PORT,…")
+    add_config(parser)
+    parser.add_argument(
         "--option",
         action="append",
         default=[],
         metavar="NAME=VALUE",
         help="of the origin, over those of the settings; a secret's NAME ends in _file",
     )
-    cat.add_argument("--topic", required=True, help="such as edge.bet.v1")
-    cat.add_argument("--json", action="store_true", help="one JSON object per record")
+    parser.add_argument("--topic", required=True, help="such as edge.bet.v1")
 
 
 def _add_schema(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(command=_schema)
-    parser.add_argument("name", choices=("openapi", "config", "catalogue"))
+    parser.add_argument("name", choices=("openapi", "asyncapi", "config", "catalogue"))
 
 
 def _serve(arguments: argparse.Namespace, environ: Environ) -> int:
@@ -235,6 +255,32 @@ def _mint_complaint(arguments: argparse.Namespace) -> str | None:
     return None
 
 
+def _token_revoke(arguments: argparse.Namespace, _: Environ) -> int:
+    from edge.core.directive import DirectiveRefused, read_directive
+    from edge.core.keyset import read_key_set
+    from edge.shell.clock import SystemClock
+    from edge.shell.keys.direct import Order, revoke
+    from edge.shell.keys.mint import key_set
+
+    order = Order(
+        session=arguments.session,
+        subject=arguments.sub,
+        jtis=tuple(arguments.jti) if arguments.jti else None,
+    )
+    if arguments.ttl is not None:
+        order = replace(order, ttl_s=arguments.ttl)
+    if arguments.id is not None:
+        order = replace(order, name=arguments.id)
+    key = _signing_key(arguments.key)
+    signed = revoke(key, order, SystemClock().now())
+    try:
+        read_directive(signed.encode(), read_key_set(key_set(key), None).keys)
+    except DirectiveRefused as error:
+        return fail(f"no gateway would believe it: {error}", USAGE)
+    say(signed)
+    return DONE
+
+
 def _token_jwks(arguments: argparse.Namespace, _: Environ) -> int:
     from edge.shell.keys.mint import key_set
 
@@ -256,6 +302,23 @@ def _origin_cat(arguments: argparse.Namespace, environ: Environ) -> int:
     return DONE
 
 
+def _origin_put(arguments: argparse.Namespace, environ: Environ) -> int:
+    from origin_client.origin import OriginError, OriginUnavailable
+    from origin_client.put import put
+
+    url, options = _origin(arguments, environ)
+    # What is no UTF-8 stays what it is: the origin says that it takes no such key.
+    key = os.fsencode(arguments.key)
+    try:
+        records, complaints = put(url, options, arguments.topic, sys.stdin.buffer, key=key)
+    except (OriginError, OriginUnavailable) as error:
+        return fail(str(error), FAILED)
+    for complaint in complaints:
+        tell(complaint)
+    tell(f"{records} published to {arguments.topic}")
+    return FAILED if complaints else DONE
+
+
 def _origin(arguments: argparse.Namespace, environ: Environ) -> "tuple[str, Options]":
     """Return which origin is meant: what the URL says, or else the settings."""
     options = dict(option.partition("=")[::2] for option in arguments.option)
@@ -268,11 +331,13 @@ def _origin(arguments: argparse.Namespace, environ: Environ) -> "tuple[str, Opti
 def _schema(arguments: argparse.Namespace, _: Environ) -> int:
     import orjson
 
+    from edge.core.asyncapi import asyncapi_document
     from edge.core.openapi import catalogue_document, openapi_document
     from edge.settings_schema import settings_schema
 
     documents = {
         "openapi": openapi_document,
+        "asyncapi": asyncapi_document,
         "config": settings_schema,
         "catalogue": catalogue_document,
     }

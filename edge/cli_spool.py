@@ -124,7 +124,7 @@ def _export(arguments: argparse.Namespace, environ: Environ) -> int:
 def _drain(arguments: argparse.Namespace, environ: Environ) -> int:
     config = _config(arguments, environ)
 
-    from edge.app import drain_spool
+    from edge.app_out import drain_spool
     from edge.shell.spool.claim import SpoolLocked
 
     keep_journal()
@@ -147,7 +147,7 @@ def _drain(arguments: argparse.Namespace, environ: Environ) -> int:
 def _redrive(arguments: argparse.Namespace, environ: Environ) -> int:
     config = _config(arguments, environ)
 
-    from edge.app import redrive
+    from edge.app_out import redrive
     from edge.shell.spool.claim import SpoolLocked
     from origin_client.origin import OriginUnavailable
 

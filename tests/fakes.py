@@ -27,6 +27,7 @@ SESSION: Final = "0192f3c4-7a10-7c3e-8d52-6b1f0a9e4c11"
 BRAND: Final = "aurora"
 JURISDICTION: Final = "GB"
 SERVICE: Final = "game-server"
+JTI: Final = "0192f3c4-0000-7000-8000-000000000001"
 
 
 def later(seconds: float, *, than: Instant = NOW) -> Instant:
@@ -155,7 +156,7 @@ _COMMON: Final[dict[str, object]] = {
     "aud": AUDIENCE,
     "iat": NOW_S,
     "exp": NOW_S + 3600,
-    "jti": "0192f3c4-0000-7000-8000-000000000001",
+    "jti": JTI,
 }
 
 

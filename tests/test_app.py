@@ -1,14 +1,11 @@
 """The house is wired from its settings, or the setting that cannot work is named."""
 
-import shutil
-import threading
 from pathlib import Path
 
 import msgspec
 import pytest
-from typing_extensions import override
 
-from edge.app import build, drain_spool, quotas_of
+from edge.app import build, quotas_of
 from edge.config import (
     Auth,
     Config,
@@ -21,10 +18,7 @@ from edge.config import (
     SpoolSettings,
 )
 from edge.core.limit import Quota
-from edge.shell.clock import SystemClock
-from edge.shell.spool.process import Spool
 from tests.fakes import AUDIENCE, ISSUER, JWKS, FakeClock
-from tests.shell.spool.test_inspect import GOLDEN
 
 
 def settings(tmp_path: Path) -> Config:
@@ -54,26 +48,3 @@ def test_only_quotas_that_are_set_exist() -> None:
     assert list(quotas_of(limits)) == [
         Quota(name="player", quota=5, window_s=6, burst=7, intent=1, observation=1, fact=1)
     ]
-
-
-class FailingEvent(threading.Event):
-    """Cannot be waited for."""
-
-    @override
-    def wait(self, timeout: float | None = None) -> bool:
-        raise ZeroDivisionError
-
-
-def test_a_drain_that_fails_leaves_no_forwarder_behind_and_the_spool_to_others(
-    tmp_path: Path,
-) -> None:
-    shutil.copytree(GOLDEN / "spool", tmp_path / "spool")
-    origin = OriginSettings(url="kafka://127.0.0.1:1")
-    config = msgspec.structs.replace(settings(tmp_path), origin=origin)
-
-    with pytest.raises(ZeroDivisionError):
-        drain_spool(config, FailingEvent(), None)
-
-    names = {thread.name.partition("-")[0] for thread in threading.enumerate()}
-    assert names.isdisjoint({"forward", "courier", "kafka"})
-    Spool.open(config.spool, clock=SystemClock()).close()

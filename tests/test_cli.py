@@ -1,5 +1,6 @@
 """Each command calls what it names, and ends with the code that scripts rely on."""
 
+import io
 import json
 import os
 import signal
@@ -17,6 +18,9 @@ import pytest
 from typing_extensions import override
 
 from edge.cli import run
+from edge.config import Auth
+from edge.core.directive import read_directive
+from edge.core.keyset import read_key_set
 from origin_client.open import open_origin
 from origin_client.origin import Outgoing
 from tests.fakes import JWKS
@@ -79,7 +83,11 @@ def settings_file(tmp_path: Path) -> Path:
         pytest.param(["probe"], id="left out"),
         pytest.param(["check", "--prot", "1"], id="no such option"),
         pytest.param(["token", "mint", "--key", "k"], id="required options"),
-        pytest.param(["schema", "asyncapi"], id="not built yet"),
+        pytest.param(["token", "revoke", "--key", "k"], id="nobody to revoke"),
+        pytest.param(
+            ["token", "revoke", "--key", "k", "--sub", "p", "--jti", "j"], id="two to revoke"
+        ),
+        pytest.param(["schema", "protobuf"], id="no such schema"),
     ],
 )
 def test_a_wrong_usage_ends_with_2(
@@ -211,6 +219,66 @@ def test_a_token_that_no_gateway_would_take_is_not_minted(
     assert not Path(key).exists()
 
 
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["--session", SID], (SID, "", ())),
+        (["--sub", "p-0001"], ("", "p-0001", ())),
+        (["--jti", "a", "--jti", "b"], ("", "", ("a", "b"))),
+    ],
+)
+def test_a_revocation_is_believed_by_the_printed_key_set(
+    arguments: list[str],
+    named: tuple[str, str, tuple[str, ...]],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    key = ["--key", str(tmp_path / "key.pem")]
+
+    assert run(["token", "revoke", *key, *arguments, "--ttl", "60", "--id", "r-1"], {}) == 0
+    signed = capsys.readouterr().out.rstrip("\n")
+    assert run(["token", "jwks", *key], {}) == 0
+    keys = read_key_set(capsys.readouterr().out.encode(), None).keys
+
+    believed = read_directive(signed.encode(), keys)
+    assert (believed.session, believed.subject, believed.jtis) == named
+    assert (believed.id, believed.until_unix_s - believed.issued_unix_s) == ("r-1", 60)
+
+
+def test_a_revocation_lasts_longer_than_any_token_unless_told_otherwise(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    key = ["--key", str(tmp_path / "key.pem")]
+    assert run(["token", "revoke", *key, "--sub", "p-0001"], {}) == 0
+
+    claims = jwt.decode(capsys.readouterr().out.strip(), options={"verify_signature": False})
+
+    assert claims["until"] - claims["issued_at"] > Auth().lifetime_max_s
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["--session", "all"], "$.session"),
+        (["--sub", "p"], "$.subject"),
+        (["--jti", ""], "$.jti"),
+        (["--sub", "p-0001", "--id", "a b"], "$.id"),
+    ],
+)
+def test_a_revocation_that_no_gateway_would_believe_is_not_printed(
+    arguments: list[str], named: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    key = ["--key", str(tmp_path / "key.pem")]
+    assert run(["token", "jwks", *key], {}) == 0
+    capsys.readouterr()
+
+    assert run(["token", "revoke", *key, *arguments], {}) == 2
+
+    printed = capsys.readouterr()
+    assert (printed.out, printed.err.count("\n")) == ("", 1)
+    assert named in printed.err
+
+
 def test_a_key_that_is_none_ends_with_78(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -327,8 +395,50 @@ def test_an_origin_that_is_none_ends_with_1(
     assert len(capsys.readouterr().err.splitlines()) == 1
 
 
+def test_origin_put_publishes_each_line_and_names_what_it_could_not(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"log:{tmp_path}/origin"
+    topic = ["--topic", "edge.push.v1"]
+    for lines, code, told in (
+        (b'{"id":"1"}\n[]\n', 1, ["line 2", "1 published"]),
+        (b'{"id":"2"}\n', 0, ["1 published"]),
+    ):
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(lines)))
+
+        assert run(["origin", "put", url, *topic, "--key", "pot"], {}) == code
+
+        said = capsys.readouterr().err.splitlines()
+        assert [
+            line.partition(":")[2].lstrip()[: len(words)]
+            for line, words in zip(said, told, strict=True)
+        ] == told
+
+    assert run(["origin", "cat", url, *topic, "--json"], {}) == 0
+    found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(line["key"], line["value"]["id"]) for line in found] == [
+        ("pot", "1"),
+        ("pot", "2"),
+    ]
+
+
+def test_what_cannot_be_published_to_ends_with_1(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO()))
+
+    assert run(["origin", "put", "ftp:x", "--topic", "edge.push.v1"], {}) == 1
+    assert capsys.readouterr().err.startswith("edge: unknown origin")
+
+
 @pytest.mark.parametrize(
-    ("name", "member"), [("openapi", "openapi"), ("config", "$defs"), ("catalogue", "types")]
+    ("name", "member"),
+    [
+        ("openapi", "openapi"),
+        ("asyncapi", "asyncapi"),
+        ("config", "$defs"),
+        ("catalogue", "types"),
+    ],
 )
 def test_schema_prints_a_document(
     name: str, member: str, capsys: pytest.CaptureFixture[str]

@@ -25,6 +25,7 @@ drain_s = 20
 [http]
 host = "127.0.0.1"
 port = 8080
+allowed_origins = []
 [admin]
 host = "127.0.0.1"
 port = 9090
@@ -45,6 +46,12 @@ quota = 1200
 window_s = 60
 burst = 200
 cost = { intent = 1, observation = 1, fact = 1 }
+[limits.connections]
+total = 10000
+per_address = 200
+per_player = 3
+[stream]
+sockets_per_session = 1
 [spool]
 path = "var/spool"
 bytes_max = "4GiB"
@@ -168,6 +175,34 @@ ISSUER_WITH = '[[auth.issuers]]\nissuer = "https://id.example"\naudience = "edge
             ISSUER + '[http]\nhost = "[::1]"', "http.host", id="an address in brackets"
         ),
         pytest.param(ISSUER + '[admin]\nhost = "a b"', "admin.host", id="no host"),
+        pytest.param(
+            ISSUER + '[http]\nallowed_origins = ["https://a.example", "https://b.example:443"]',
+            "http.allowed_origins[1]",
+            id="a port that browsers leave out",
+        ),
+        pytest.param(
+            ISSUER + '[http]\nallowed_origins = ["http://[::1]:80"]',
+            "http.allowed_origins[0]",
+            id="the other one",
+        ),
+        pytest.param(
+            ISSUER + '[http]\nallowed_origins = ["*"]', "http.allowed_origins", id="any page"
+        ),
+        pytest.param(
+            ISSUER + "[stream]\nping_s = 5\npong_s = 6",
+            "stream.pong_s",
+            id="a pong behind the next ping",
+        ),
+        pytest.param(
+            ISSUER + '[stream]\nin_flight_bytes = "63KiB"',
+            "stream.in_flight_bytes",
+            id="less than a frame",
+        ),
+        pytest.param(
+            ISSUER + "[stream]\nsockets_per_session = 4",
+            "stream.sockets_per_session",
+            id="more sockets of a session than of its player",
+        ),
         pytest.param(ISSUER + '[admin]\nhost = ""', "admin.host", id="an empty host"),
         pytest.param(
             ISSUER + '[node]\nname = "a\\n"', "node.name", id="a name with a line's end"
@@ -221,6 +256,17 @@ ISSUER_WITH = '[[auth.issuers]]\nissuer = "https://id.example"\naudience = "edge
             ISSUER + '[origin]\nurl = "ftp://x"', "origin.url", id="no origin of this name"
         ),
         pytest.param(ISSUER + '[origin]\nurl = "log:"', "origin.url", id="no path"),
+        pytest.param(
+            ISSUER + '[directives]\nsource = "d"', "directives.keys", id="directives, no keys"
+        ),
+        pytest.param(
+            ISSUER + '[directives]\nkeys = "k"', "directives.source", id="keys of no directives"
+        ),
+        pytest.param(
+            ISSUER + '[directives]\nsource = "d"\nkeys = "./jwks.json"',
+            "directives.keys",
+            id="directives signed by who lets players in",
+        ),
         pytest.param(
             ISSUER + '[origin]\nurl = "log:var/spool/origin"',
             "origin.url",

@@ -21,9 +21,12 @@ from edge.shell.meters import Meters
 from edge.shell.spool.commit import Commit, Synced
 from tests.core.catalogue.examples import example
 from tests.core.test_admit import pointers, spin, stake
-from tests.fakes import NOW_S, PLAYER, SESSION, FakeClock, player_token
+from tests.fakes import NOW, NOW_S, PLAYER, SESSION, FakeClock, player_token
+from tests.fakes_directives import revocation
 from tests.fakes_notices import refusals
+from tests.fakes_talk import Lobby
 from tests.house import FakeKeys, FakePressure, FakeSpool, house
+from tests.shell.stream.test_door import Porch
 
 Answer = Any
 
@@ -96,9 +99,21 @@ def without_keys(world: World) -> Answer:
     return world.post(spin())
 
 
+def after_a_revocation(world: World) -> Answer:
+    world.house.gate.revocations.learn([revocation(session=SESSION)], NOW)
+    return world.post(spin())
+
+
 def with_a_bug(world: World) -> Answer:
     world.spool.has_bug = True
     return world.post(spin())
+
+
+def from_another_page(world: World) -> Answer:
+    porch = Porch(Lobby(clock=FakeClock()), world.life)
+    answer = porch.knock(("origin", "https://evil.example"))
+    headers = {name.decode(): value.decode() for name, value in answer.headers}
+    return httpx2.Response(answer.status, headers=headers, content=answer.body)
 
 
 def oversized(world: World) -> Answer:
@@ -161,6 +176,7 @@ TABLE: dict[Reason, Callable[[World], Answer]] = {
     Reason.TOKEN_MISSING: lambda world: world.post(spin(), token=""),
     Reason.TOKEN_INVALID: lambda world: world.post(spin(), token="x.y"),  # noqa: S106  # no secret: not even a token
     Reason.TOKEN_EXPIRED: lambda world: world.post(spin(), token=LAST_YEAR),
+    Reason.SESSION_REVOKED: after_a_revocation,
     Reason.BODY_MALFORMED: lambda world: world.post_bytes(b"{"),
     Reason.BODY_TOO_LARGE: lambda world: world.post_bytes(b" " * 262_145),
     Reason.BATCH_TOO_LARGE: lambda world: world.post(*range(201)),
@@ -169,6 +185,7 @@ TABLE: dict[Reason, Callable[[World], Answer]] = {
     Reason.DRAINING: drained,
     Reason.KEYS_UNAVAILABLE: without_keys,
     Reason.INTERNAL_ERROR: with_a_bug,
+    Reason.ORIGIN_DENIED: from_another_page,
     Reason.TOO_MANY_CONNECTIONS: at_a_full_door,
     Reason.SCHEMA_VIOLATION: lambda world: world.post(spin(seq=0)),
     Reason.UNKNOWN_TYPE: lambda world: world.post(spin(type="no.such.type")),

@@ -48,6 +48,7 @@ _CHALLENGES: Final = {
 
 _CLOSING: Final = frozenset(
     {
+        Reason.SESSION_REVOKED,
         Reason.BODY_TOO_LARGE,
         Reason.UNSUPPORTED_ENCODING,
         Reason.DRAINING,
@@ -55,7 +56,7 @@ _CLOSING: Final = frozenset(
     }
 )
 """Refusals after which the connection ends: the rest of what it carries is not worth reading.
-Source: threats.md rows 14, 15, 18, 42, 55."""
+Source: threats.md rows 14, 15, 18, 39, 42, 55."""
 
 
 def new_instance() -> str:
@@ -90,14 +91,14 @@ async def send_reject(
         is_last: The connection ends whatever the reason.
     """
     reason = reject.reason
-    extra = quota_headers(reason.status, reject.retry_after_ns, states)
+    extra = quota_headers(reject.status, reject.retry_after_ns, states)
     if reason in _CHALLENGES:
         extra.append((b"www-authenticate", _CHALLENGES[reason]))
     if reason is Reason.UNSUPPORTED_ENCODING:
         extra.append((b"accept-encoding", b"identity"))
     if is_last or reason in _CLOSING:
         extra.append(CLOSE)
-    await _send_problem(send, problem(reason, instance), extra)
+    await _send_problem(send, problem(reason, instance, reject.status), extra)
 
 
 async def send_protocol_error(
@@ -105,7 +106,7 @@ async def send_protocol_error(
 ) -> None:
     """Answer a request that breaks HTTP's rules, and end its connection."""
     document = protocol_problem(error.status, error.detail, instance)
-    await _send_problem(send, document, [*fields(states), CLOSE])
+    await _send_problem(send, document, [*fields(states), *error.headers, CLOSE])
 
 
 def overloaded(default_headers: Headers, *, is_last: bool) -> tuple[bytes, bytes]:

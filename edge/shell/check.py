@@ -14,9 +14,18 @@ from typing import Final
 
 import msgspec
 
-from edge.config import Config, ConfigError, Issuer, OriginSettings, SpoolSettings
+from edge.config import (
+    Config,
+    ConfigError,
+    DirectiveSettings,
+    Issuer,
+    OriginSettings,
+    SpoolSettings,
+)
 from edge.core.keyset import KeySetRefused, read_key_set
 from edge.core.lane import Lane
+from edge.shell.clock import SystemClock
+from edge.shell.directive_file import DirectiveFile
 from edge.shell.journal import LINE_BYTES_MAX, harmless
 from edge.shell.keys.fetch import FetchFailed
 from edge.shell.keys.source import open_source
@@ -65,6 +74,7 @@ def check(path: Path | None, environ: Mapping[str, str]) -> list[Finding]:
         _try("http.port", lambda: _take("http", config.http.host, config.http.port)),
         _try("admin.port", lambda: _take("admin", config.admin.host, config.admin.port)),
         *_try_issuers(config),
+        *_try_directives(config.directives),
     ]
     lock = worker_directory(config.spool) / LOCK_NAME
     if (owner := stranger(lock)) is not None:
@@ -136,6 +146,22 @@ def _read_keys(issuer: Issuer, path: str, config: Config) -> Finding:
         return Finding(Level.WARNING, path, f"not all is used: {'; '.join(key_set.skipped)}")
     count = len(key_set.keys)
     return Finding(Level.OK, path, "has 1 key" if count == 1 else f"has {count} keys")
+
+
+def _try_directives(settings: DirectiveSettings) -> Iterator[Finding]:
+    """Read the directives once, as serve does; one that cannot be believed is only a doubt."""
+    if settings.source is None or settings.keys is None:
+        return
+    file = DirectiveFile(Path(settings.source), Path(settings.keys))
+    reading = file.read(tuple, SystemClock().now().unix_ns)
+    for name, why in reading.errors.items():
+        yield Finding(Level.ERROR, f"directives.{name}", f"cannot be used: {why}")
+    if reading.refused:
+        doubt = f"lines that are not believed: {reading.refused}; {'; '.join(reading.told)}"
+        yield Finding(Level.WARNING, "directives.source", doubt)
+    elif not reading.errors:
+        found = f"can be read; directives that are believed: {len(reading.believed)}"
+        yield Finding(Level.OK, "directives.source", found)
 
 
 def _open_spool(settings: SpoolSettings) -> Finding:

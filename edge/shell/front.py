@@ -27,6 +27,7 @@ from edge.shell.http import Refusals
 from edge.shell.meters import Meters
 
 EVENTS_PATH: Final = "/v1/events"
+STREAM_PATH: Final = "/v1/stream"
 
 _WORDS: Final = {
     HTTPStatus.NOT_FOUND: "There is nothing here; /openapi.json lists what there is.",
@@ -40,6 +41,7 @@ class Front:
 
     Attributes:
         ingest: ``POST /v1/events``.
+        stream: ``GET /v1/stream``.
         pages: Every other route, and 404 and 405.
         quotas: Whose ``address`` quota each request costs one of.
         clock: Read once per request here.
@@ -48,6 +50,7 @@ class Front:
     """
 
     ingest: ASGIApp
+    stream: ASGIApp
     pages: ASGIApp
     quotas: Quotas
     clock: Clock
@@ -67,17 +70,27 @@ class Front:
             self.refusals.of_request(reject, None)
             await send_reject(send, reject, new_instance())
         else:
-            is_events = scope["path"] == EVENTS_PATH and scope["method"] == "POST"
-            await (self.ingest if is_events else self.pages)(scope, receive, send)
+            await self._route(scope)(scope, receive, send)
+
+    def _route(self, scope: Scope) -> ASGIApp:
+        path, method = scope["path"], scope["method"]
+        if path == EVENTS_PATH and method == "POST":
+            return self.ingest
+        return self.stream if path == STREAM_PATH and method == "GET" else self.pages
 
 
 def pages(
-    ingest: ASGIApp, clock: Clock, documents: Mapping[str, bytes], meters: Meters
+    ingest: ASGIApp,
+    stream: ASGIApp,
+    clock: Clock,
+    documents: Mapping[str, bytes],
+    meters: Meters,
 ) -> Starlette:
     """Return the routes that are not hot.
 
     Args:
         ingest: Named here only so that its path answers 405 with ``Allow``.
+        stream: As *ingest*.
         clock: For ``GET /v1/time``.
         documents: JSON bodies by path, made once at start.
         meters: Counts the bugs met here.
@@ -91,9 +104,12 @@ def pages(
         document = problem(Reason.INTERNAL_ERROR, new_instance())
         return _problem(document, {"connection": "close"})
 
+    socket = Route(STREAM_PATH, stream, methods=["GET"])
+    socket.methods = {"GET"}  # HEAD would ask for a handshake without one
     app = Starlette(
         routes=[
             Route(EVENTS_PATH, ingest, methods=["POST"]),
+            socket,
             Route("/v1/time", tell_time),
             *[
                 Route(path, _document(body), methods=["GET"])

@@ -20,6 +20,11 @@ the rest of the body it waits no longer than for a next request.
 
 Answers leave in the order of the requests, since nothing behind a request is begun before its
 answer is written. ``AHEAD_MAX`` requests behind it are parsed; the rest is held as it is.
+
+So is all behind a WebSocket's handshake, for the protocol that may *follow*: the application
+calls :meth:`GovernedProtocol.switch`, which it finds in its scope, instead of answering. Then the
+connection is somebody else's, and HTTP lets go of all it had of it, so that ten thousand sockets
+do not keep as many parsers.
 """
 
 import asyncio
@@ -30,9 +35,11 @@ from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 
 from edge.shell.answers import Headers, overloaded
 from edge.shell.head import BODY_BYTES_MAX
+from edge.shell.upgrade import EXTENSION, Berth, Successor, switching
 from edge.shell.wire import ReadingInTurn, WireProtocol
 
 if TYPE_CHECKING:
+    from httptools import HttpRequestParser
     from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
     from edge.shell.governor import Governor
@@ -117,7 +124,7 @@ class GovernedProtocol(WireProtocol):
         self._is_parked = False
         if self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
-        if self.held and not self.pipeline:
+        if self.held and not (self.pipeline or self._is_last):
             self._parse(self._take())
 
     def refuse(self) -> None:
@@ -150,21 +157,58 @@ class GovernedProtocol(WireProtocol):
             self.begin()
         super().shutdown()
 
+    def switch(self, headers: Headers, successor: Successor) -> bool:
+        """Answer 101, and hand the connection over, with what has come behind the request.
+
+        Args:
+            headers: Of the answer, beside those that every such answer has.
+            successor: An asyncio protocol.
+
+        Returns:
+            Whether; else the client has gone, and the successor is never called.
+        """
+        transport, cycle = self.transport, self.cycle
+        if cycle.disconnected or transport.is_closing():
+            return False
+        cycle.response_started = cycle.response_complete = True
+        self.server_state.total_requests += 1
+        self.connections.discard(self)
+        self.connections.add(cast("Any", successor))
+        transport.write(switching(self.server_state.default_headers, headers))
+        unread = self._take()
+        self._let_go()
+        transport.set_protocol(cast("asyncio.Protocol", successor))
+        successor.follow(transport, Berth(self.connections, self._doorkeeper), unread)
+        return True
+
+    def _let_go(self) -> None:
+        """Keep nothing that keeps this: it is gone with the request, and no collector's work."""
+        self._unset_keepalive_if_required()
+        self.cycle.scope.pop("extensions")
+        self.parser = self.cycle = self.flow = None  # type: ignore[assignment]  # as at first
+
     @override
-    def on_headers_complete(self) -> None:
+    def _begin_request(self, parser: "HttpRequestParser") -> None:
         """Have the request answered, or refuse it."""
         self._is_within = True
         if not self._is_refusing:
-            super().on_headers_complete()
+            if self._is_last:
+                self.scope["extensions"] = {EXTENSION: {"switch": self.switch}}
+            super()._begin_request(parser)
         elif not self.transport.is_closing():
-            parser = self.parser
-            assert parser is not None, "it is there until the connection is lost"
             is_kept = parser.get_http_version() != "1.0" and parser.should_keep_alive()
             self._answer_no(
                 parser.get_method().decode("ascii"),
                 self.headers,
-                keep_alive=is_kept and not self.expect_100_continue,
+                keep_alive=is_kept and not (self._is_last or self.expect_100_continue),
             )
+
+    @override
+    def _behind_upgrade(self, rest: bytes) -> bytes:
+        """Hold *rest*, if it may be frames."""
+        if self._is_last and not self.transport.is_closing():
+            self._keep(rest)
+        return super()._behind_upgrade(rest)
 
     @override
     def on_body(self, body: bytes) -> None:
@@ -180,6 +224,8 @@ class GovernedProtocol(WireProtocol):
     @override
     def on_message_complete(self) -> None:
         """Tell the application that this was all; uvicorn's in short."""
+        if self._is_read_again:
+            return
         self._is_within = False
         cycle = self.cycle
         if self._is_refusing or cycle.response_complete:
@@ -223,7 +269,7 @@ class GovernedProtocol(WireProtocol):
         """Parse while there is something to do now; return what is for later."""
         at = 0
         while at < len(data) and not self.transport.is_closing():
-            if len(self.pipeline) >= AHEAD_MAX or self._has_refused:
+            if len(self.pipeline) >= AHEAD_MAX or self._has_refused or self._is_last:
                 return data[at:]
             super().data_received(data[at : at + SLICE_BYTES])
             at += SLICE_BYTES
@@ -274,7 +320,7 @@ class GovernedProtocol(WireProtocol):
 
     def _end_behind_answers(self) -> None:
         """Throw away what came; the answers to what came before are the connection's last."""
-        if self._is_within:
+        if self._is_within or self._is_last:
             self.transport.close()
         else:
             self.cycle.keep_alive = False

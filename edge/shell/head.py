@@ -44,12 +44,16 @@ class ProtocolError(Exception):
     Attributes:
         status: What it is answered with, and ``Connection: close``.
         detail: Constant words for the client's developer.
+        headers: What the answer carries besides.
     """
 
-    def __init__(self, status: HTTPStatus, detail: str) -> None:
+    def __init__(
+        self, status: HTTPStatus, detail: str, headers: Sequence[tuple[bytes, bytes]] = ()
+    ) -> None:
         super().__init__(status, detail)
         self.status = status
         self.detail = detail
+        self.headers = headers
 
 
 def address_of(scope: Scope) -> str:

@@ -13,7 +13,7 @@ from typing import Final, Protocol
 from starlette.types import Receive, Scope, Send
 
 from edge.core import record
-from edge.core.admit import House, Interrupted, RawRequest, admit, greet
+from edge.core.admit import House, Interrupted, RawRequest, admit, give_up_refused, greet
 from edge.core.answer import Refused
 from edge.core.authenticate import UnknownKey
 from edge.core.authorise import authorise_request
@@ -50,7 +50,7 @@ log: Final = logging.getLogger("edge.http")
 
 _FAILED: Final = Reject(Reason.LANE_FAILED, retry_after_ns=FAILED_RETRY_AFTER_NS)
 
-_LOST: Final = {
+LOST: Final = {
     Synced.FAILED: _FAILED,
     Synced.OVERDUE: _FAILED,
     Synced.FULL: Reject(Reason.LANE_FULL, retry_after_ns=FULL_RETRY_AFTER_NS),
@@ -212,6 +212,8 @@ class _Visit:
         conclusion = conclude(verdicts, await lost_syncs(verdicts))
         meters.conclude(conclusion.tallies)
         if refused := conclusion.verdicts.refused:
+            assert self.principal is not None, "nobody else is admitted"
+            give_up_refused(refused, verdicts, self.principal, self._door.house)
             self._door.refusals.of_events(refused, verdicts, self.principal)
         return conclusion
 
@@ -224,7 +226,7 @@ async def lost_syncs(verdicts: Sequence[Verdict]) -> Mapping[record.Commit, Reje
     for commit, wait in waits:
         synced = await wait
         if synced is not Synced.HELD:
-            lost[commit] = _LOST[synced]
+            lost[commit] = LOST[synced]
     return lost
 
 

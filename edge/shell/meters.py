@@ -60,7 +60,7 @@ class Meters:
         received: Events by lane; ``none`` for those that could not be read that far.
         outcomes: Events by what became of them.
         requests_refused: Whole requests by code, or ``http_<status>`` where there is none.
-        verdict_seconds: From a request's head to its answer.
+        verdict_seconds: From a request's head to its answer, or from a frame to its last verdict.
         loop_lag_seconds: How late the event loop wakes.
     """
 

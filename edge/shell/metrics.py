@@ -15,12 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from prometheus_client.core import (
-    CounterMetricFamily,
-    GaugeMetricFamily,
-    HistogramMetricFamily,
-    Metric,
-)
+from prometheus_client.core import HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 from typing_extensions import override
 
@@ -31,18 +26,21 @@ from edge.core.limit import Quotas
 from edge.core.recall import Recall
 from edge.shell.clock import Clock
 from edge.shell.courier import CourierStatistics
+from edge.shell.directive_figures import directive_families
+from edge.shell.directives import DirectiveStatistics
 from edge.shell.doorkeeper import Doorkeeper
+from edge.shell.families import counter, gauge, histogram
 from edge.shell.forward import Statistics
 from edge.shell.governor import Governor
 from edge.shell.keys.keyring import KeyStatistics
-from edge.shell.meters import Histogram, Meters
+from edge.shell.meters import Meters
 from edge.shell.pressure import Pressure
 from edge.shell.resources import Resources
 from edge.shell.spool.bulkhead import LaneStatistics
+from edge.shell.stream.figures import Sockets, stream_families
+from edge.shell.stream.hub import HubStatistics
 
 _MS_PER_S: Final = 1000
-
-Rows = Iterable[tuple[tuple[str, ...], float]]
 
 
 class Forwarder(Protocol):
@@ -97,6 +95,22 @@ class Keyring(Protocol):
         ...
 
 
+class Directives(Protocol):
+    """What the origin directs."""
+
+    def statistics(self) -> DirectiveStatistics:
+        """Tell how they are."""
+        ...
+
+
+class Pushes(Protocol):
+    """Events for players."""
+
+    def statistics(self) -> HubStatistics:
+        """Tell what became of those read so far."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, eq=False)  # registries tell collectors apart by identity
 class Figures(Collector):
     """Reads every part's numbers when somebody asks. Loop thread.
@@ -114,10 +128,13 @@ class Figures(Collector):
         quotas: How many keys are limited.
         tokens: How many are remembered.
         keyring: How old keys are.
+        directives: What is revoked.
         resources: Memory, and room for connections.
         pressure: What telemetry is shed for.
         doorkeeper: Who is connected to the public port.
         governor: Whose requests wait there for their turn.
+        sockets: The open ones.
+        pushes: What became of those that were read.
     """
 
     clock: Clock
@@ -132,10 +149,13 @@ class Figures(Collector):
     quotas: Quotas
     tokens: TokenCache
     keyring: Keyring
+    directives: Directives
     resources: Resources
     pressure: Pressure
     doorkeeper: Doorkeeper
     governor: Governor
+    sockets: Sockets
+    pushes: Pushes
 
     @override
     def collect(self) -> Iterator[Metric]:
@@ -145,34 +165,36 @@ class Figures(Collector):
         yield from self._forwarding()
         yield from self._tables()
         yield from self._keys()
+        yield from directive_families(self.directives.statistics())
         yield from self._scarce()
+        yield from stream_families(self.sockets, self.pushes.statistics())
 
     def _doors(self) -> Iterator[Metric]:
         meters = self.meters
-        yield _counter(
+        yield counter(
             "edge_events_received",
             "Events judged, by lane; none: not readable that far.",
             ("lane",),
             (((lane,), meters.received[lane]) for lane in (*Lane, "none")),
         )
-        yield _counter(
+        yield counter(
             "edge_events",
             "Events by what became of them; they add up to those received.",
             ("outcome", "reason", "lane"),
             (((t.outcome, t.reason, t.lane), count) for t, count in meters.outcomes.items()),
         )
-        yield _counter(
+        yield counter(
             "edge_requests_refused",
             "Requests refused whole, by code, or http_<status> where there is none.",
             ("reason",),
             (((reason,), count) for reason, count in meters.requests_refused.items()),
         )
-        yield _histogram(
+        yield histogram(
             "edge_verdict_seconds",
-            "From a request's head to its answer.",
+            "From a request's head to its answer, or from a frame to its last verdict.",
             meters.verdict_seconds,
         )
-        yield _histogram(
+        yield histogram(
             "edge_loop_lag_seconds", "How late the event loop wakes.", meters.loop_lag_seconds
         )
 
@@ -196,27 +218,27 @@ class Figures(Collector):
             ),
         ):
             rows = (((lane,), getattr(s, attribute)) for lane, s in statistics.items())
-            yield _counter(name, text, ("lane",), rows)
-        yield _gauge(
+            yield counter(name, text, ("lane",), rows)
+        yield gauge(
             "edge_spool_records_at_start",
             "Records that waited when the process started.",
             ("lane",),
             (((lane,), s.records_at_start) for lane, s in statistics.items()),
         )
-        yield _gauge(
+        yield gauge(
             "edge_spool_records",
             "Records on disk that wait for the origin.",
             ("lane",),
             (((lane,), s.holdings.records_waiting) for lane, s in statistics.items()),
         )
-        yield _gauge("edge_spool_bytes", "Bytes on disk.", ("lane", "state"), self._bytes())
-        yield _gauge(
+        yield gauge("edge_spool_bytes", "Bytes on disk.", ("lane", "state"), self._bytes())
+        yield gauge(
             "edge_spool_room_bytes",
             "Bytes that may still wait, as far as the settings go.",
             ("lane",),
             (((lane,), s.room_bytes) for lane, s in statistics.items()),
         )
-        yield _gauge(
+        yield gauge(
             "edge_spool_oldest_seconds",
             "Age of the oldest record that waits; 0 when none does.",
             ("lane",),
@@ -246,14 +268,14 @@ class Figures(Collector):
             ("edge_forward_failures", "Tries to forward that failed.", "failures"),
         ):
             rows = (((lane,), getattr(s, attribute)) for lane, s in statistics.items())
-            yield _counter(name, text, ("lane",), rows)
-        yield _gauge(
+            yield counter(name, text, ("lane",), rows)
+        yield gauge(
             "edge_origin_up",
             "Whether the lane's topic can be published to, as far as is known.",
             ("lane",),
             (((lane,), self.origin.health(lane.topic) is None) for lane in Lane),
         )
-        yield _counter(
+        yield counter(
             "edge_redriven",
             "Dead letters the origin took when they were sent again, ever.",
             ("lane",),
@@ -265,34 +287,32 @@ class Figures(Collector):
         ):
             counts = courier.statistics()
             told = ((("published",), counts.published), (("dropped",), counts.dropped))
-            yield _counter(name, text, ("outcome",), told)
+            yield counter(name, text, ("outcome",), told)
 
     def _tables(self) -> Iterator[Metric]:
         memory, now = self.recall.statistics(), self.clock.now()
-        yield _gauge(
+        yield gauge(
             "edge_dedupe_reach_seconds",
             "For how long back everything accepted is known again.",
             ("lane",),
             (((lane,), self.recall.reach_s(lane, now)) for lane in Lane),
         )
-        yield _gauge(
+        yield gauge(
             "edge_dedupe_entries",
             "Ids and business keys remembered.",
             ("lane",),
             (((lane,), count) for lane, count in memory.entries.items()),
         )
-        yield _gauge(
-            "edge_sessions", "Session windows remembered.", (), [((), memory.sessions)]
-        )
-        yield _gauge("edge_tokens", "Verified tokens remembered.", (), [((), len(self.tokens))])
+        yield gauge("edge_sessions", "Session windows remembered.", (), [((), memory.sessions)])
+        yield gauge("edge_tokens", "Verified tokens remembered.", (), [((), len(self.tokens))])
         quotas = self.quotas.statistics()
-        yield _gauge(
+        yield gauge(
             "edge_quota_keys",
             "Keys that a quota remembers.",
             ("quota",),
             (((name,), keys) for name, (keys, _) in quotas.items()),
         )
-        yield _counter(
+        yield counter(
             "edge_quota_keys_forgotten",
             "Keys forgotten before their bucket had drained, because the table was full.",
             ("quota",),
@@ -301,13 +321,13 @@ class Figures(Collector):
 
     def _keys(self) -> Iterator[Metric]:
         issuers = list(self.keyring.statistics())
-        yield _gauge(
+        yield gauge(
             "edge_keys",
             "Usable keys of an issuer.",
             ("issuer",),
             (((s.issuer,), 0 if s.is_stale else s.keys) for s in issuers),
         )
-        yield _gauge(
+        yield gauge(
             "edge_keys_age_seconds",
             "Since an issuer's keys were last found good; absent if never.",
             ("issuer",),
@@ -344,8 +364,8 @@ class Figures(Collector):
                 self.governor.is_overloaded,
             ),
         ):
-            yield _gauge(name, text, (), [((), value)])
-        yield _gauge(
+            yield gauge(name, text, (), [((), value)])
+        yield gauge(
             "edge_pressure",
             "Whether telemetry is shed, by what is scarce.",
             ("cause",),
@@ -356,23 +376,3 @@ class Figures(Collector):
         if accepted_ms is None:
             return 0
         return max(0, self.clock.now().unix_ns // NS_PER_MS - accepted_ms) / _MS_PER_S
-
-
-def _counter(name: str, text: str, labels: tuple[str, ...], rows: Rows) -> Metric:
-    family = CounterMetricFamily(name, text, labels=labels)
-    for values, count in rows:
-        family.add_metric(values, count)
-    return family
-
-
-def _gauge(name: str, text: str, labels: tuple[str, ...], rows: Rows) -> Metric:
-    family = GaugeMetricFamily(name, text, labels=labels)
-    for values, value in rows:
-        family.add_metric(values, value)
-    return family
-
-
-def _histogram(name: str, text: str, histogram: Histogram) -> Metric:
-    family = HistogramMetricFamily(name, text)
-    family.add_metric((), histogram.buckets(), histogram.sum_s)
-    return family

@@ -4,9 +4,15 @@ In go the settings; out comes an origin, or what to change. Whether its brokers 
 up is not asked: the house starts without them.
 """
 
+import logging
+from typing import Final
+
 from edge.config import ConfigError, OriginSettings
 from origin_client import open as kinds
+from origin_client.open import Reader
 from origin_client.origin import Origin, OriginError
+
+log: Final = logging.getLogger("edge.origin")
 
 
 def open_origin(settings: OriginSettings) -> Origin:
@@ -20,3 +26,16 @@ def open_origin(settings: OriginSettings) -> Origin:
     except OriginError as error:
         path = f"origin.options.{error.option}" if error.option else "origin.url"
         raise ConfigError(path, str(error)) from error
+
+
+def open_push_reader(settings: OriginSettings) -> Reader | None:
+    """Open the origin to read pushes from; ``None`` when it cannot be read, which is told.
+
+    Args:
+        settings: Of an origin that could be opened to publish to.
+    """
+    try:
+        return kinds.open_reader(settings.url, settings.options)
+    except OriginError as error:
+        log.info("sockets get no pushes", extra={"cause": str(error)})
+        return None

@@ -6,6 +6,7 @@ from typing import Final, Protocol
 
 from edge.core.lane import Lane
 from edge.shell.admin import OK, Readiness
+from edge.shell.directives import DirectiveStatistics
 from edge.shell.keys.keyring import KeyStatistics
 from edge.shell.life import Life
 from edge.shell.pressure import Pressure
@@ -24,11 +25,37 @@ class Keyring(Protocol):
         ...
 
 
+class Directives(Protocol):
+    """What the origin directs."""
+
+    @property
+    def is_followed(self) -> bool:
+        """Whether there is a source at all."""
+        ...
+
+    def statistics(self) -> DirectiveStatistics:
+        """Tell how they are."""
+        ...
+
+
 class Spool(Protocol):
     """Every lane's files."""
 
     def statistics(self) -> Mapping[Lane, LaneStatistics]:
         """Tell every figure, by lane."""
+        ...
+
+
+class Pushes(Protocol):
+    """Reads what the origin has for sockets."""
+
+    @property
+    def are_wanted(self) -> bool:
+        """Whether anybody ever wanted some; before, none are read."""
+        ...
+
+    def health(self) -> str | None:
+        """Name the cause when none are read."""
         ...
 
 
@@ -55,20 +82,24 @@ class Probes:
     Attributes:
         life: A process that leaves is not ready.
         keyring: Without any keys at all nobody can be let in.
+        directives: Stale ones are told, and no more: what was revoked still is.
         spool: Without a writable spool nothing can be accepted.
         forwarders: Never make a node unready: the spool is there for their outages.
         origin: As the forwarders; knows why one of them waits in a publish.
         resources: Short ones are told, and no more: existing connections are still served.
         pressure: As *resources*.
+        pushes: As the forwarders.
     """
 
     life: Life
     keyring: Keyring
+    directives: Directives
     spool: Spool
     forwarders: Mapping[Lane, Forwarder]
     origin: Origin
     resources: Resources
     pressure: Pressure
+    pushes: Pushes
 
     def read(self) -> Readiness:
         """Ask every part."""
@@ -83,9 +114,8 @@ class Probes:
         origin = self.origin.health() or OK
         is_ready = (keys, spool, life) == (OK, OK, OK)
         probes = {"keys": keys, "spool": spool, "life": life, "origin": origin}
-        return Readiness(
-            is_ready, probes | self._scarce(scarce) | _room(lanes, scarce) | forwards
-        )
+        told = self._directives() | self._pushes() | self._scarce(scarce) | _room(lanes, scarce)
+        return Readiness(is_ready, probes | told | forwards)
 
     def _keys(self) -> str:
         """One issuer with believed keys is enough to be of use to somebody."""
@@ -96,6 +126,16 @@ class Probes:
         causes = [f"{s.issuer}: {s.error or 'no keys yet'}" for s in issuers]
         return "; ".join(causes) or "no issuer is set: add one under [[auth.issuers]]"
 
+    def _directives(self) -> dict[str, str]:
+        """Say how old revocations are, where there is a source of them."""
+        if not self.directives.is_followed:
+            return {}
+        return {"directives": self.directives.statistics().complaint or OK}
+
+    def _pushes(self) -> dict[str, str]:
+        """Say whether pushes are read, where somebody wants them."""
+        return {"pushes": self.pushes.health() or OK} if self.pushes.are_wanted else {}
+
     def _scarce(self, causes: Mapping[str, bool]) -> dict[str, str]:
         """Say whether memory is short, and what telemetry is shed for."""
         found = self.resources
@@ -105,6 +145,17 @@ class Probes:
             "memory": memory if found.is_memory_high else OK,
             "telemetry": f"shed for want of {shedding}" if shedding else OK,
         }
+
+
+def lane_states(statistics: Mapping[Lane, LaneStatistics]) -> dict[str, str]:
+    """Say of each lane whether an event would be taken now: ``open``, ``full`` or ``failed``."""
+    return {lane.value: _state(each) for lane, each in statistics.items()}
+
+
+def _state(lane: LaneStatistics) -> str:
+    if not lane.is_writable:
+        return "failed"
+    return "full" if lane.room_bytes < FULL_BYTES else "open"
 
 
 def _room(

@@ -30,12 +30,14 @@ _REASONS: Final[Mapping[str, Sequence[Reason]]] = {
         Reason.UNSUPPORTED_ENCODING,
         Reason.DRAINING,
         Reason.INTERNAL_ERROR,
+        Reason.ORIGIN_DENIED,
         Reason.TOO_MANY_CONNECTIONS,
     ),
     "authenticate": (
         Reason.TOKEN_MISSING,
         Reason.TOKEN_INVALID,
         Reason.TOKEN_EXPIRED,
+        Reason.SESSION_REVOKED,
         Reason.KEYS_UNAVAILABLE,
     ),
     "decode": (

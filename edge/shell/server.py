@@ -95,6 +95,26 @@ class Keyring(Protocol):
         ...
 
 
+class Pushes(Protocol):
+    """Events for players."""
+
+    def close(self) -> None:
+        """Read no more; blocking."""
+        ...
+
+
+class Directives(Protocol):
+    """Follows what the origin directs."""
+
+    async def start(self) -> None:
+        """Know what is known already."""
+        ...
+
+    async def run(self) -> None:
+        """Follow for ever."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Gateway:
     """One process, wired and not yet running.
@@ -110,6 +130,8 @@ class Gateway:
         dead_letters: Measured, by others changed.
         origin: Where they forward to.
         keyring: Nothing fetched yet.
+        directives: Nothing read yet.
+        pushes: Read when the first socket wants them.
         life: Told when the process leaves.
         doorkeeper: Of the public port.
         governor: Of the public port.
@@ -128,6 +150,8 @@ class Gateway:
     dead_letters: Sequence[DeadLetters]
     origin: Origin
     keyring: Keyring
+    directives: Directives
+    pushes: Pushes
     life: Life
     doorkeeper: Doorkeeper
     governor: Governor
@@ -150,12 +174,14 @@ class Gateway:
             carrier.start()
         front = Server(self.front, self.doorkeeper, self.governor, grace_s=self.node.drain_s)
         admin = Server(self.admin, Doorkeeper(_is_admin_full, Counter()), grace_s=1)
+        await self.directives.start()
         await self.keyring.start()
         async with asyncio.TaskGroup() as tasks:
             background = [
                 tasks.create_task(supervise(work))
                 for work in (
                     self.keyring.run,
+                    self.directives.run,
                     self._measure_lag,
                     self._follow_resources,
                     self._follow_retention,
@@ -181,6 +207,7 @@ class Gateway:
         self.life.drain()
         front.should_exit = True
         await served
+        await asyncio.to_thread(self.pushes.close)
         await asyncio.to_thread(self.spool.flush)
         await asyncio.to_thread(finish, self.forwarders, self.couriers, deadline_ns, self.clock)
         await asyncio.to_thread(self.origin.close)

@@ -5,6 +5,13 @@ client is woken twice. It also looks at each header of each answer with two regu
 where ours are written by this package. Both together were a sixth of what a request of one
 event cost. Whatever is unusual about an answer goes uvicorn's own way. uvicorn's concurrency
 limit, its sub-applications and its upgrade to WebSocket are left out: nothing here uses them.
+
+A request to upgrade to WebSocket goes to the application as any other, but the answer is its
+connection's last: what comes behind it may be frames. Any other upgrade is not ours to make, so
+a request is read as if it did not ask: the parser, which takes the body of one that asks for
+the other protocol, is fed its head anew, without the question.
+
+Source: RFC 9110 §7.8.
 """
 
 import asyncio
@@ -12,7 +19,7 @@ from collections.abc import Sized
 from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import unquote
 
-from httptools import parse_url
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser, parse_url
 from typing_extensions import override
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import (
@@ -22,6 +29,7 @@ from uvicorn.protocols.http.httptools_impl import (
 )
 
 from edge.shell.doorkeeper import Doorkeeper
+from edge.shell.upgrade import is_websocket, without_upgrade
 
 if TYPE_CHECKING:
     from uvicorn._types import ASGI3Application, ASGISendEvent, HTTPResponseStartEvent
@@ -69,6 +77,8 @@ class WireProtocol(HttpToolsProtocol):
     ) -> None:
         super().__init__(*ours, **named)
         self._doorkeeper = doorkeeper
+        self._is_last = False  # the request that has begun: it asks for an upgrade
+        self._is_read_again = False  # its head, without the upgrade that it asked for
 
     @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -85,6 +95,26 @@ class WireProtocol(HttpToolsProtocol):
             self._doorkeeper.let_out()
 
     @override
+    def data_received(self, data: bytes) -> None:
+        """Parse *data*, up to an upgrade; uvicorn's in short."""
+        self._unset_keepalive_if_required()
+        parser = self.parser
+        assert parser is not None, "it is there until the connection is lost"
+        while data:
+            try:
+                parser.feed_data(data)
+            except HttpParserUpgrade as upgrade:
+                (end,) = upgrade.args
+                data = self._behind_upgrade(data[end:])
+            except HttpParserError:
+                words = "Invalid HTTP request received."
+                self.logger.warning(words)
+                self.send_400_response(words)
+                return
+            else:
+                return
+
+    @override
     def shutdown(self) -> None:
         """End when what is under way is answered; if nothing is, when nothing more can be.
 
@@ -97,9 +127,37 @@ class WireProtocol(HttpToolsProtocol):
 
     @override
     def on_headers_complete(self) -> None:
-        """Have the request answered: at once, or after those before it on the connection."""
+        """Begin the request, unless its head is to be read again."""
         parser = self.parser
         assert parser is not None, "it is there until the connection is lost"
+        if parser.should_upgrade():
+            self._is_last = parser.get_method() == b"CONNECT" or is_websocket(self.headers)
+            self._is_read_again = not self._is_last
+        if not self._is_read_again:
+            self._begin_request(parser)
+
+    @override
+    def on_message_complete(self) -> None:
+        """Tell the application that this was all, unless the body is still to come."""
+        if not self._is_read_again:
+            super().on_message_complete()
+
+    def _behind_upgrade(self, rest: bytes) -> bytes:
+        """Return what to parse of *rest*, which came behind a head that asks for an upgrade."""
+        if not self._is_read_again:
+            return b""  # the answer, here never a switch, is the last
+        self._is_read_again = False
+        parser = self.parser
+        assert parser is not None, "it is there until the connection is lost"
+        line = b"%b %b HTTP/%b" % (
+            parser.get_method(),
+            self.url,
+            parser.get_http_version().encode(),
+        )
+        return without_upgrade(line, self.headers) + rest
+
+    def _begin_request(self, parser: HttpRequestParser) -> None:
+        """Have the request answered: at once, or after those before it on the connection."""
         http_version = parser.get_http_version()
         url = parse_url(self.url)
         self.scope["method"] = parser.get_method().decode("ascii")
@@ -118,7 +176,9 @@ class WireProtocol(HttpToolsProtocol):
             default_headers=self.server_state.default_headers,
             message_event=asyncio.Event(),
             expect_100_continue=self.expect_100_continue,
-            keep_alive=http_version != "1.0" and parser.should_keep_alive(),
+            keep_alive=http_version != "1.0"
+            and parser.should_keep_alive()
+            and not self._is_last,
             on_response=self.on_response_complete,
         )
         app = cast("ASGI3Application", self.app)  # pyright: ignore[reportUnknownMemberType]  # uvicorn's union of all versions

@@ -17,6 +17,7 @@ from edge.shell.check import Finding, Level, check, exit_code, render
 from edge.shell.spool.claim import volatile
 from edge.shell.spool.process import Spool
 from tests.fakes import ED, JWKS, jwks
+from tests.fakes_directives import DIRECTIVE_JWKS, directive, lines
 
 BASE = """
 [http]
@@ -359,3 +360,41 @@ def test_topics_that_are_missing_are_named_and_a_doubt(monkeypatch: pytest.Monke
 
 def test_a_wrong_option_of_kafka_is_a_mistake() -> None:
     assert faults(KAFKA + 'options = { acks = "1" }') == ["origin.options.acks"]
+
+
+DIRECTIVES = BASE + '[directives]\nsource = "directives"\nkeys = "origin.json"\n'
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        (
+            lines(directive()),
+            Finding(
+                Level.OK,
+                "directives.source",
+                "can be read; directives that are believed: 1",
+            ),
+        ),
+        (
+            lines(directive(), b"bad"),
+            Finding(
+                Level.WARNING,
+                "directives.source",
+                "lines that are not believed: 1; line 2: not in compact form",
+            ),
+        ),
+    ],
+    ids=["good", "a bad line"],
+)
+def test_directives_are_judged_once(content: bytes, found: Finding) -> None:
+    Path("directives").write_bytes(content)
+    Path("origin.json").write_bytes(DIRECTIVE_JWKS)
+
+    assert [each for each in checked(DIRECTIVES) if "directives" in each.path] == [found]
+
+
+def test_directives_and_keys_that_cannot_be_read_are_mistakes() -> None:
+    Path("origin.json").write_bytes(b"<html>")
+
+    assert faults(DIRECTIVES) == ["directives.keys", "directives.source"]

@@ -7,7 +7,7 @@ from typing_extensions import override
 
 from edge.core.instant import Instant
 from edge.core.limit import Quota, Quotas
-from edge.shell.front import EVENTS_PATH, Front, pages
+from edge.shell.front import EVENTS_PATH, STREAM_PATH, Front, pages
 from edge.shell.meters import Meters
 from tests.fakes import NOW_S, FakeClock
 from tests.fakes_notices import RecordingCourier, refusals
@@ -18,6 +18,12 @@ DOCUMENT = b'{"openapi":"3.1.0"}'
 async def accept(_: Scope, __: Receive, send: Send) -> None:
     """An ingest that says yes."""
     await send({"type": "http.response.start", "status": 202, "headers": []})
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def switch(_: Scope, __: Receive, send: Send) -> None:
+    """A door of sockets that says no."""
+    await send({"type": "http.response.start", "status": 426, "headers": []})
     await send({"type": "http.response.body", "body": b""})
 
 
@@ -38,14 +44,25 @@ def client(
     *quotas: Quota, clock: FakeClock | None = None, told: RecordingCourier | None = None
 ) -> tuple[TestClient, Meters]:
     clock, meters = clock or FakeClock(), Meters()
-    routes = pages(accept, clock, {"/openapi.json": DOCUMENT}, meters)
-    front = Front(accept, routes, Quotas(quotas), clock, meters, refusals(told))
+    routes = pages(accept, switch, clock, {"/openapi.json": DOCUMENT}, meters)
+    front = Front(accept, switch, routes, Quotas(quotas), clock, meters, refusals(told))
     peer = ("127.0.0.1", 50_000)
     return TestClient(front, raise_server_exceptions=False, client=peer), meters
 
 
 def test_events_go_to_the_door() -> None:
     assert client()[0].post(EVENTS_PATH).status_code == 202
+
+
+def test_sockets_have_a_door_of_their_own() -> None:
+    assert client()[0].get(STREAM_PATH).status_code == 426
+
+
+@pytest.mark.parametrize("method", ["HEAD", "POST", "PUT", "DELETE"])
+def test_a_socket_is_asked_for_by_get_alone(method: str) -> None:
+    response = client()[0].request(method, STREAM_PATH)
+
+    assert (response.status_code, response.headers["allow"]) == (405, "GET")
 
 
 def test_a_document_is_served_as_it_was_made() -> None:

@@ -12,6 +12,7 @@ from uvicorn.server import ServerState
 
 from edge.core.instant import NS_PER_S
 from edge.core.waiting_line import CALM_TURN_NS, PACE_NS_AT_FIRST, WAIT_NS_MAX
+from edge.shell.doorkeeper import Doorkeeper
 from edge.shell.governed import AHEAD_MAX, SLICE_BYTES, GovernedProtocol
 from edge.shell.governor import HELD_BYTES_MAX, REFUSED_AS, Governor
 from edge.shell.head import BODY_BYTES_MAX
@@ -39,6 +40,7 @@ class Port:
     Attributes:
         begun: Paths the application was called with, in order.
         release: Set while answers may leave.
+        state: As uvicorn keeps it.
         followed_late: The path behind whose answer no turn comes for too long.
     """
 
@@ -49,7 +51,7 @@ class Port:
         self.release = asyncio.Event()
         self.release.set()
         self.followed_late = ""
-        self._state = ServerState()
+        self.state = ServerState()
         self._config = uvicorn.Config(
             self._echo, interface="asgi3", ws="none", lifespan="off", log_config=None
         )
@@ -72,10 +74,12 @@ class Port:
         if is_followed_late:
             self.too_late()
 
-    def connect(self) -> tuple[Wire, GovernedProtocol]:
-        """Open one more connection."""
+    def connect(self, doorkeeper: Doorkeeper | None = None) -> tuple[Wire, GovernedProtocol]:
+        """Open one more connection, which *doorkeeper* has let in."""
         wire = Wire()
-        connection = GovernedProtocol(self._config, self._state, {}, governor=self.governor)
+        connection = GovernedProtocol(
+            self._config, self.state, {}, governor=self.governor, doorkeeper=doorkeeper
+        )
         connection.connection_made(wire)
         return wire, connection
 
@@ -111,8 +115,8 @@ class Port:
         """Let everything happen that can."""
         for _ in range(10):
             await asyncio.sleep(0)
-        while self._state.tasks and self.release.is_set():
-            await asyncio.gather(*self._state.tasks)
+        while self.state.tasks and self.release.is_set():
+            await asyncio.gather(*self.state.tasks)
             await asyncio.sleep(0)
 
     @property

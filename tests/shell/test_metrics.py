@@ -14,6 +14,7 @@ from edge.core.limit import Quota, Quotas
 from edge.core.recall import Recall
 from edge.core.verdict import Outcome, Tally
 from edge.shell.courier import CourierStatistics
+from edge.shell.directives import DirectiveStatistics
 from edge.shell.doorkeeper import Doorkeeper
 from edge.shell.forward import Statistics
 from edge.shell.governor import Governor
@@ -24,6 +25,7 @@ from edge.shell.pressure import Pressure
 from edge.shell.resources import Resources
 from edge.shell.spool.bulkhead import LaneStatistics
 from edge.shell.spool.shelf import Holdings
+from edge.shell.stream.hub import HubStatistics
 from tests.fakes import NOW, FakeClock
 from tests.shell.test_readiness import (
     GOOD,
@@ -74,6 +76,36 @@ class FakeDeadLetters:
         return 11
 
 
+class FakeSockets(Counter[str]):
+    """None is open."""
+
+    frames: Mapping[str, int] = {"in": 3}  # a Mapping: nobody writes it
+    closed: Mapping[str, int] = {}  # as above
+
+
+class FakePushes:
+    """Read a few."""
+
+    def statistics(self) -> HubStatistics:
+        """Fourteen were sent."""
+        return HubStatistics({"routed": 1}, sent=14, conflated=0, dropped=0)
+
+
+class FakeDirectives:
+    """Has a few in force."""
+
+    def statistics(self) -> DirectiveStatistics:
+        """Fifteen revocations."""
+        return DirectiveStatistics(
+            in_force=15,
+            refused=2,
+            refused_total=3,
+            dropped_total=1,
+            age_s=0.25,
+            complaint=None,
+        )
+
+
 class FakeCourier:
     """Has carried a little."""
 
@@ -112,10 +144,13 @@ def collected(*keys: KeyStatistics) -> Iterator[Metric]:
         quotas=quotas,
         tokens=TokenCache(),
         keyring=FakeKeyring(list(keys)),
+        directives=FakeDirectives(),
         resources=Resources(1 << 40),
         pressure=Pressure({"spool": lambda: True, "memory": lambda: False}),
         doorkeeper=doorkeeper,
         governor=governor,
+        sockets=FakeSockets(),
+        pushes=FakePushes(),
     ).collect()
 
 
@@ -169,6 +204,11 @@ def samples() -> dict[str, float]:
         ("edge_keys{issuer=good}", 1),
         ("edge_keys{issuer=old}", 0),
         ("edge_keys_age_seconds{issuer=good}", 1),
+        ("edge_directives{state=in_force}", 15),
+        ("edge_directives{state=refused}", 2),
+        ("edge_directives_refused_total{}", 3),
+        ("edge_directives_dropped_total{}", 1),
+        ("edge_directives_age_seconds{}", 0.25),
         ("edge_memory_max_bytes{}", 1 << 40),
         ("edge_connections{}", 1),
         ("edge_parked_requests{}", 0),
@@ -196,4 +236,6 @@ def test_memory_and_room_for_connections_are_told() -> None:
 def test_no_label_could_ever_name_a_player() -> None:
     labels = {label for metric in collected(GOOD) for s in metric.samples for label in s.labels}
 
-    assert labels == {"lane", "outcome", "reason", "state", "quota", "issuer", "cause", "le"}
+    assert labels == {
+        "lane", "outcome", "reason", "state", "quota", "issuer", "cause", "le", "direction",
+    }  # fmt: skip

@@ -7,11 +7,12 @@ import pytest
 
 from edge.core.lane import Lane
 from edge.shell.admin import Readiness
+from edge.shell.directives import DirectiveStatistics
 from edge.shell.keys.keyring import KeyStatistics
 from edge.shell.life import Life
 from edge.shell.meters import Histogram
 from edge.shell.pressure import Pressure
-from edge.shell.readiness import FULL_BYTES, Probes
+from edge.shell.readiness import FULL_BYTES, Probes, lane_states
 from edge.shell.resources import Resources
 from edge.shell.spool.bulkhead import LaneStatistics
 from edge.shell.spool.shelf import Holdings
@@ -62,6 +63,37 @@ class FakeKeyring:
 
 
 @dataclass
+class FakeDirectives:
+    """Has one complaint, or none; followed unless told otherwise."""
+
+    complaint: str | None = None
+    is_followed: bool = True
+
+    def statistics(self) -> DirectiveStatistics:
+        """What it was made with."""
+        return DirectiveStatistics(
+            in_force=1,
+            refused=0,
+            refused_total=0,
+            dropped_total=0,
+            age_s=1,
+            complaint=self.complaint,
+        )
+
+
+@dataclass
+class FakePushes:
+    """Reads pushes, or cannot; wanted unless told otherwise."""
+
+    ailment: str | None = None
+    are_wanted: bool = True
+
+    def health(self) -> str | None:
+        """What it was made with."""
+        return self.ailment
+
+
+@dataclass
 class FakeSpool:
     """Tells what it is told."""
 
@@ -103,9 +135,11 @@ class FakeOrigin:
         return self.ailments.get(topic)
 
 
-def read(
+def read(  # noqa: PLR0913  # each part by its name
     *keys: KeyStatistics,
     life: Life | None = None,
+    directives: FakeDirectives | None = None,
+    pushes: FakePushes | None = None,
     spool: FakeSpool | None = None,
     ailments: dict[Lane, str] | None = None,
     outages: dict[str, str] | None = None,
@@ -119,7 +153,15 @@ def read(
     signals = {"disk": False} | (scarce or {})
     pressure = Pressure({name: partial(bool, told) for name, told in signals.items()})
     return Probes(
-        life or Life(), keyring, spool, forwarders, origin, resources, pressure
+        life=life or Life(),
+        keyring=keyring,
+        directives=directives or FakeDirectives(is_followed=False),
+        spool=spool,
+        forwarders=forwarders,
+        origin=origin,
+        resources=resources,
+        pressure=pressure,
+        pushes=pushes or FakePushes(are_wanted=False),
     ).read()
 
 
@@ -142,6 +184,22 @@ def test_a_node_without_believed_keys_is_not_ready(
     keys: list[KeyStatistics], line: str
 ) -> None:
     assert read(*keys) == Readiness(ready=False, probes=HEALTHY | {"keys": line})
+
+
+def test_stale_directives_are_a_line_and_no_more() -> None:
+    readiness = read(GOOD, directives=FakeDirectives("directives.source: gone"))
+
+    assert readiness == Readiness(
+        ready=True, probes=HEALTHY | {"directives": "directives.source: gone"}
+    )
+    assert read(GOOD, directives=FakeDirectives()).probes["directives"] == "ok"
+
+
+def test_pushes_that_cannot_be_read_are_a_line_and_no_more() -> None:
+    readiness = read(GOOD, pushes=FakePushes("no broker answers"))
+
+    assert readiness == Readiness(ready=True, probes=HEALTHY | {"pushes": "no broker answers"})
+    assert read(GOOD, pushes=FakePushes()).probes["pushes"] == "ok"
 
 
 def test_a_lane_that_cannot_be_written_makes_the_node_unready() -> None:
@@ -205,3 +263,13 @@ def test_lanes_and_a_disk_that_are_full_are_lines_and_no_more() -> None:
         "disk": "full: every lane answers lane_full until there is room",
         "telemetry": "shed for want of disk",
     }
+
+
+def test_a_lane_is_open_or_full_or_failed() -> None:
+    lanes = {
+        Lane.BET: lane_statistics(room_bytes=FULL_BYTES),
+        Lane.GAME: lane_statistics(room_bytes=FULL_BYTES - 1),
+        Lane.WALLET: lane_statistics(complaint="EIO", room_bytes=0),
+    }
+
+    assert lane_states(lanes) == {"bet": "open", "game": "full", "wallet": "failed"}

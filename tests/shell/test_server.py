@@ -13,7 +13,7 @@ import httpx2
 import msgspec
 import pytest
 
-from edge.app import build
+from edge.app import DOCUMENTS, build
 from edge.config import (
     Config,
 )
@@ -91,14 +91,15 @@ def test_operators_see_what_happened_and_the_public_does_not(tmp_path: Path) -> 
             ready = await admin.get("/readyz")
             metrics = (await admin.get("/metrics")).text
             hidden = await front.get("/metrics")
-            documents = [await front.get(p) for p in ("/openapi.json", "/v1/catalogue")]
+            documents = [await front.get(p) for p in DOCUMENTS]
 
         assert ready.json()["ready"]
         assert 'edge_events_received_total{lane="game"} 1.0' in metrics
         assert 'edge_events_received_total{lane="none"} 1.0' in metrics
         assert hidden.status_code == 404
         assert documents[0].json()["openapi"].startswith("3.1")
-        assert len(documents[1].json()["types"]) == 25
+        assert documents[1].json()["asyncapi"] == "3.0.0"
+        assert len(documents[2].json()["types"]) == 25
 
     asyncio.run(story())
 

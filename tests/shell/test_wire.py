@@ -31,6 +31,7 @@ class Wire(asyncio.Transport):
         self.writes: list[bytes] = []
         self.is_closed = False
         self.is_paused = False
+        self.protocol: asyncio.BaseProtocol | None = None
 
     @override
     def write(self, data: bytes | bytearray | memoryview) -> None:
@@ -44,6 +45,10 @@ class Wire(asyncio.Transport):
     @override
     def is_closing(self) -> bool:
         return self.is_closed
+
+    @override
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        self.protocol = protocol
 
     @override
     def pause_reading(self) -> None:
@@ -307,3 +312,73 @@ def test_what_is_under_way_when_the_process_leaves_is_its_connections_last() -> 
         connection.connection_lost(None)
 
     asyncio.run(story())
+
+
+H2C: Final = (
+    b"POST /%b HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, HTTP2-Settings\r\n"
+    b"Upgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\nContent-Length: %d\r\n\r\n%b"
+)
+
+
+async def tell(scope: Scope, receive: Receive, send: Send) -> None:
+    """Say back path and body."""
+    content, more = b"", True
+    while more:
+        message = await receive()
+        content, more = content + message["body"], message["more_body"]
+    said = scope["path"].encode() + b":" + content
+    await send(start((b"content-length", b"%d" % len(said)), status=200))
+    await send(body(said))
+
+
+@pytest.mark.parametrize("size", [1, 7, 4096])
+def test_an_upgrade_that_is_not_ours_is_as_if_it_was_not_asked_for(size: int) -> None:
+    smuggled = b"GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
+    sent = H2C % (b"a", len(smuggled), smuggled) + H2C % (b"b", 0, b"")
+    sent += GET.replace(b"/v1/time?zone=%7A", b"/c")
+
+    async def play() -> Wire:
+        connection, wire, state = open_connection(tell)
+        for at in range(0, len(sent), size):
+            connection.data_received(sent[at : at + size])
+            await asyncio.sleep(0)
+        while state.tasks:
+            await asyncio.gather(*state.tasks)
+        connection.connection_lost(None)
+        return wire
+
+    wire = asyncio.run(play())
+
+    told = [each.partition(b"\r\n\r\n")[2] for each in wire.writes]
+    assert told == [b"/a:" + smuggled, b"/b:", b"/c:"]
+    assert not any(b"connection: close" in each for each in wire.writes)
+
+
+def test_a_thousand_upgrades_in_one_read_are_read_one_after_the_other() -> None:
+    wire = converse(tell, H2C % (b"a", 2, b"{}") * 1_000)
+
+    assert len(wire.writes) == 1_000
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        pytest.param(
+            b"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
+            id="websocket",
+        ),
+        pytest.param(
+            b"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c, WebSocket\r\n"
+            b"Content-Length: 40\r\n\r\n",
+            id="either, with a body",
+        ),
+    ],
+)
+def test_an_answer_to_a_websocket_is_the_last_and_what_is_behind_is_nobodys(
+    request_: bytes,
+) -> None:
+    wire = converse(Played(start(LENGTH_2), body()), request_, GET)
+
+    assert len(wire.writes) == 1
+    assert b"\r\nconnection: close\r\n" in wire.writes[0]
+    assert wire.is_closed

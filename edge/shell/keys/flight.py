@@ -15,9 +15,14 @@ T = TypeVar("T")
 
 
 class Flight(Generic[T]):
-    """At most one call under way."""
+    """At most one call under way.
 
-    def __init__(self) -> None:
+    Args:
+        name: Of its threads.
+    """
+
+    def __init__(self, name: str = "keys") -> None:
+        self._name = name
         self._latest: Future[T] | None = None
 
     async def run(self, call: Callable[[], T]) -> T:
@@ -32,7 +37,7 @@ class Flight(Generic[T]):
             raise TimeoutError
         future: Future[T] = Future()
         future.set_running_or_notify_cancel()  # from here on it cannot be cancelled
-        Thread(target=_fly, args=(call, future), name="keys", daemon=True).start()
+        Thread(target=_fly, args=(call, future), name=self._name, daemon=True).start()
         self._latest = future
         return await asyncio.wrap_future(future)
 

@@ -97,6 +97,7 @@ def test_a_minted_players_token_is_believed(signer: Signer, tmp_path: Path) -> N
         brand=BRAND,
         jurisdiction=JURISDICTION,
         writes=frozenset(Lane),
+        jti=PLAYERS_GRANT.jti,
         expires_unix_s=NOW_S + 3600,
     )
 
@@ -111,6 +112,7 @@ def test_a_minted_services_token_is_believed(tmp_path: Path) -> None:
         brands=frozenset({BRAND}),
         jurisdictions=frozenset({"GB"}),
         writes=frozenset({Lane.BET}),
+        jti=SERVICES_GRANT.jti,
         expires_unix_s=NOW_S + 60,
     )
 

@@ -42,3 +42,21 @@ def test_an_overdue_commit_may_hold_all_the_same() -> None:
         return [await early, while_overdue, await commit.synced()]
 
     assert asyncio.run(story()) == [Synced.OVERDUE, Synced.OVERDUE, Synced.HELD]
+
+
+def test_a_listener_is_told_once_of_the_first_outcome_from_then_on() -> None:
+    async def story() -> list[tuple[str, Synced]]:
+        told: list[tuple[str, Synced]] = []
+        commit = Commit(Lane.BET, overdue_at_s=0)
+        commit.tell(
+            lambda about, synced: told.append(("early", synced)) if about is commit else None
+        )
+        commit.settle(Synced.OVERDUE)
+        commit.tell(lambda _, synced: told.append(("late", synced)))
+        assert told == [("early", Synced.OVERDUE)], "never before tell returns"
+        await asyncio.sleep(0)
+        commit.settle(Synced.HELD)
+        await asyncio.sleep(0)
+        return told
+
+    assert asyncio.run(story()) == [("early", Synced.OVERDUE), ("late", Synced.OVERDUE)]

@@ -1,0 +1,205 @@
+"""Two mounted files in, a key set and the directives it verifies; what they newly say out.
+
+Theory of operation
+-------------------
+:meth:`DirectiveFile.read` is called again and again, always by one thread at a time, and mostly
+finds two unchanged files (:mod:`edge.shell.watched_file`).
+
+What changed is compared line by line: each new line is judged once, 0.2 ms, the others are known.
+New keys have everything judged anew, what is held as well as what stands there: a key that was
+withdrawn takes its directives with it.
+
+A file that is missing, too large, no key set, or cannot be read changes nothing: what it said
+last stays. A line that cannot be believed costs its neighbours nothing. The last line may lack
+its end, because somebody is writing: it counts if it can be believed, and is passed over in
+silence if not.
+
+Whoever can write the source but has no key can lift nothing by it, for what was believed does
+not depend on its line (:mod:`edge.core.revocations`).
+"""
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from edge.core.directive import DirectiveRefused, read_directive
+from edge.core.keyset import KEY_SET_BYTES_MAX, Key, KeySetRefused, read_key_set
+from edge.core.revocations import REVOCATIONS_MAX, Revocation
+from edge.shell.directive_store import Kept
+from edge.shell.watched_file import FileTooLarge, WatchedFile
+
+SOURCE_BYTES_MAX: Final = 8 << 20
+"""20,000 directives of the usual 350 bytes; comparing it with what is known takes 25 ms."""
+
+LINES_MAX: Final = 2 * REVOCATIONS_MAX
+"""A table twice over: what is left out then ended first. Judging them takes 6 s, once."""
+
+TOLD_MAX: Final = 5
+"""Refused lines told at once, one by one: a source of garbage must not flood the log."""
+
+_SLICE: Final = 16
+_PAUSE_S: Final = 0.001
+"""After so many signatures the thread steps aside: 3 ms of work, during which the loop waits for
+the interpreter's lock."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """What one look has brought.
+
+    Attributes:
+        believed: Directives that are new; with *is_anew* all that are believed now.
+        is_anew: The keys changed: what is not among *believed* is believed no longer.
+        refused: Lines of the source that are not believed now.
+        told: Those that are new among these, the first of them, for the log; nobody is named.
+        refused_new: How many are new among these.
+        errors: What is wrong with ``keys`` or ``source``; empty when both were read well.
+    """
+
+    believed: Sequence[Revocation] = ()
+    is_anew: bool = False
+    refused: int = 0
+    told: Sequence[str] = ()
+    refused_new: int = 0
+    errors: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+class DirectiveFile:
+    """The source and its keys. One thread at a time.
+
+    Args:
+        source: One directive per line.
+        keys: The key set that verifies them.
+
+    Attributes:
+        jwks: The key set believed now, as it came; empty while there is none.
+    """
+
+    def __init__(self, source: Path, keys: Path) -> None:
+        self.jwks = b""
+        self._source = WatchedFile(source, SOURCE_BYTES_MAX)
+        self._key_file = WatchedFile(keys, KEY_SET_BYTES_MAX)
+        self._keys: Mapping[str, Key] = {}
+        self._lines: Sequence[bytes] = ()
+        self._unfinished = b""
+        self._refused: dict[bytes, str] = {}  # why, by line; of those that stand there now
+        self._believed: frozenset[bytes] = frozenset()  # of the lines that stand there now
+        self._errors: dict[str, str] = {}
+
+    def recover(self, jwks: bytes, kept: Iterable[Kept]) -> Reading:
+        """Judge what an earlier process kept by the keys it kept.
+
+        A key set that is none any more believes nothing; :meth:`read` will find a better one.
+        """
+        try:
+            self._keys, self.jwks = read_key_set(jwks, None).keys, jwks
+        except KeySetRefused:
+            return Reading()
+        return Reading(believed=tuple(_believe_again(kept, self._keys)), is_anew=True)
+
+    def read(self, kept: Callable[[], Iterable[Kept]], unix_ns: int) -> Reading:
+        """Look at both files.
+
+        Args:
+            kept: Gives what is held, when it has to be judged anew.
+            unix_ns: Now, by the clock that files' times come from.
+        """
+        has_new_keys = self._renew("keys", self._renew_keys, unix_ns)
+        has_new_lines = self._renew("source", self._renew_lines, unix_ns)
+        believed: list[Revocation] = []
+        before: Mapping[bytes, str] = self._refused
+        if has_new_keys:
+            believed += _believe_again(kept(), self._keys)
+            self._believed, self._refused = frozenset(), {}
+        if self._keys and (has_new_keys or has_new_lines):
+            believed += self._judge()
+        new = [line for line in self._refused if line not in before]
+        return Reading(
+            believed=tuple(believed),
+            is_anew=has_new_keys,
+            refused=len(self._refused),
+            told=self._told(new),
+            refused_new=len(new),
+            errors=dict(self._errors),
+        )
+
+    def _renew(self, name: str, renew: Callable[[bytes], bool], unix_ns: int) -> bool:
+        """Take in what stands in one file now; tell whether it says something new."""
+        file = self._key_file if name == "keys" else self._source
+        try:
+            octets = file.read(unix_ns)
+            if octets is None:
+                return False  # and what was wrong with it still is
+            is_new = renew(octets)
+        except OSError as error:
+            self._errors[name] = error.strerror or type(error).__name__
+        except (FileTooLarge, KeySetRefused) as error:
+            self._errors[name] = str(error)
+        else:
+            self._errors.pop(name, None)
+            return is_new
+        return False
+
+    def _renew_keys(self, octets: bytes) -> bool:
+        keys = read_key_set(octets, None).keys
+        is_new = keys != self._keys
+        self._keys, self.jwks = keys, octets
+        return is_new
+
+    def _renew_lines(self, octets: bytes) -> bool:
+        if octets.count(b"\n") > LINES_MAX:
+            raise FileTooLarge(f"more than {LINES_MAX} lines")
+        *trimmed, unfinished = (line.strip() for line in octets.split(b"\n"))
+        is_new = (trimmed, unfinished) != (self._lines, self._unfinished)
+        self._lines, self._unfinished = trimmed, unfinished
+        return is_new
+
+    def _judge(self) -> list[Revocation]:
+        """Believe or refuse each line that was not judged by these keys before."""
+        believed: list[Revocation] = []
+        refused: dict[bytes, str] = {}
+        lines = dict.fromkeys((*self._lines, self._unfinished))
+        lines.pop(b"", None)
+        for line in lines:
+            if line in self._refused:
+                refused[line] = self._refused[line]
+            elif line not in self._believed:
+                _step_aside(len(believed) + len(refused))
+                try:
+                    believed.append(read_directive(line, self._keys))
+                except DirectiveRefused as error:
+                    refused[line] = str(error)
+        self._believed = frozenset(lines.keys() - refused.keys())
+        if self._unfinished not in self._lines:
+            refused.pop(self._unfinished, None)
+        self._refused = refused
+        return believed
+
+    def _told(self, new: Sequence[bytes]) -> tuple[str, ...]:
+        if not new:
+            return ()
+        numbers = {line: number for number, line in enumerate(self._lines, start=1)}
+        return tuple(f"line {numbers[line]}: {self._refused[line]}" for line in new[:TOLD_MAX])
+
+
+def _believe_again(kept: Iterable[Kept], keys: Mapping[str, Key]) -> list[Revocation]:
+    """Judge what was believed before; who signed it may be believed no longer."""
+    believed: list[Revocation] = []
+    for number, each in enumerate(kept):
+        _step_aside(number)
+        try:
+            revocation = read_directive(each.signed.encode(), keys)
+        except DirectiveRefused:
+            continue
+        forget_unix_s = max(revocation.forget_unix_s, each.forget_unix_s)
+        believed.append(msgspec.structs.replace(revocation, forget_unix_s=forget_unix_s))
+    return believed
+
+
+def _step_aside(judged: int) -> None:
+    if judged % _SLICE == _SLICE - 1:
+        time.sleep(_PAUSE_S)

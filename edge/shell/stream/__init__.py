@@ -1,0 +1,1 @@
+"""Sessions on one socket: `GET /v1/stream`, from the handshake to the last frame."""

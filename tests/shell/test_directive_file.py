@@ -1,0 +1,315 @@
+"""The source and its keys: what they newly say, and what they cannot make us believe."""
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import pytest
+from hypothesis import HealthCheck, given, settings, strategies as st
+
+from edge.core.instant import NS_PER_S
+from edge.core.revocations import Revocation
+from edge.shell.directive_file import (
+    LINES_MAX,
+    SOURCE_BYTES_MAX,
+    TOLD_MAX,
+    DirectiveFile,
+    Reading,
+)
+from edge.shell.directive_store import Kept
+from tests.fakes import ES, jwks
+from tests.fakes_directives import DIRECTIVE_JWKS, FORGER, directive, lines
+
+LATER: Final = time.time_ns() + 3600 * NS_PER_S
+
+
+@dataclass
+class Mounted:
+    """Two files in a directory, and whoever reads them."""
+
+    room: Path
+    kept: list[Kept] = field(default_factory=list[Kept])
+
+    def __post_init__(self) -> None:
+        self.file = self.opened()
+
+    @property
+    def source(self) -> Path:
+        """One directive per line."""
+        return self.room / "directives"
+
+    @property
+    def keys(self) -> Path:
+        """The key set."""
+        return self.room / "keys.json"
+
+    def opened(self) -> DirectiveFile:
+        """A reader that knows nothing yet."""
+        return DirectiveFile(self.source, self.keys)
+
+    def write(self, path: Path, octets: bytes) -> None:
+        """Replace a file, as a mount changes."""
+        path.with_suffix(".new").write_bytes(octets)
+        path.with_suffix(".new").replace(path)
+
+    def read(self, now_ns: int | None = None) -> Reading:
+        """Look; the files are as young as they are."""
+        return self.file.read(self._held, now_ns or time.time_ns())
+
+    def say(self, octets: bytes) -> Reading:
+        """Replace the source, and look."""
+        self.write(self.source, octets)
+        return self.read()
+
+    def _held(self) -> Iterable[Kept]:
+        return self.kept
+
+
+@pytest.fixture
+def mounted(tmp_path: Path) -> Mounted:
+    """A key set, and an empty source that was read."""
+    here = Mounted(tmp_path)
+    here.write(here.keys, DIRECTIVE_JWKS)
+    here.write(here.source, b"")
+    assert here.read() == Reading(is_anew=True)
+    return here
+
+
+def ids(believed: Sequence[Revocation]) -> list[str]:
+    return [each.id for each in believed]
+
+
+def test_what_is_new_is_told_once(mounted: Mounted) -> None:
+    one, two = directive(id="1"), directive(id="2")
+
+    assert ids(mounted.say(lines(one)).believed) == ["1"]
+    assert mounted.read() == Reading()
+    assert ids(mounted.say(lines(one, two)).believed) == ["2"]
+    assert mounted.read(LATER) == Reading()
+    assert mounted.read(LATER) == Reading()
+
+
+def test_a_line_that_comes_back_is_told_again(mounted: Mounted) -> None:
+    mounted.say(lines(directive()))
+    assert mounted.say(b"") == Reading()
+
+    assert ids(mounted.say(lines(directive())).believed) == ["r-1"]
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b" \n", b"\n\n\n"])
+def test_lines_may_end_as_any_editor_ends_them(end: bytes, mounted: Mounted) -> None:
+    assert ids(mounted.say(directive(id="1") + end + directive(id="2") + end).believed) == [
+        "1",
+        "2",
+    ]
+
+
+def test_a_bad_line_costs_its_neighbours_nothing_and_is_told_once(mounted: Mounted) -> None:
+    bad = [b"<html>", directive(FORGER, id="forged"), directive()[:-46], b"\xff\x00"]
+    text = lines(directive(id="1"), bad[0], directive(id="2"), *bad[1:], directive(id="3"))
+
+    first = mounted.say(text)
+    mounted.write(mounted.source, text + lines(directive(id="4")))
+    second = mounted.read()
+
+    assert ids(first.believed) == ["1", "2", "3"]
+    assert (first.refused, first.refused_new) == (4, 4)
+    assert first.told == (
+        "line 2: not in compact form",
+        "line 4: Signature verification failed",
+        "line 5: Signature verification failed",
+        "line 6: not in compact form",
+    )
+    assert second == Reading(believed=second.believed, refused=4)
+    assert ids(second.believed) == ["4"]
+
+
+def test_a_source_of_garbage_tells_of_a_few_lines_and_counts_all(mounted: Mounted) -> None:
+    reading = mounted.say(b"".join(b"%d\n" % number for number in range(20)))
+
+    assert (reading.refused, reading.refused_new, len(reading.told)) == (20, 20, TOLD_MAX)
+
+
+def test_the_same_bad_line_counts_once_however_often_it_stands_there(mounted: Mounted) -> None:
+    assert mounted.say(b"x\nx\nx\n").refused == 1
+
+
+def test_a_last_line_without_end_counts_if_it_is_whole(mounted: Mounted) -> None:
+    assert ids(mounted.say(directive()).believed) == ["r-1"]
+
+
+def test_half_a_last_line_is_passed_over_until_it_is_finished(mounted: Mounted) -> None:
+    text = lines(directive(id="1"), directive(id="2"))
+
+    half = mounted.say(text[:-40])
+    whole = mounted.say(text)
+
+    assert (ids(half.believed), half.refused) == (["1"], 0)
+    assert (ids(whole.believed), whole.refused) == (["2"], 0)
+
+
+def test_half_a_last_line_that_gets_its_end_is_refused(mounted: Mounted) -> None:
+    mounted.say(directive()[:-40])
+
+    assert mounted.say(directive()[:-40] + b"\n").refused == 1
+
+
+def _broken(mounted: Mounted, how: str) -> None:
+    path = mounted.source
+    if how == "missing":
+        path.unlink()
+    elif how == "a directory":
+        path.unlink()
+        path.mkdir()
+    elif how == "too large":
+        mounted.write(path, b"x" * (SOURCE_BYTES_MAX + 1))
+    else:
+        mounted.write(path, b"\n" * (LINES_MAX + 1))
+
+
+BROKEN: Final = {
+    "missing": "{}: No such file or directory",
+    "a directory": "{}: Is a directory",
+    "too large": f"{{}} is larger than {SOURCE_BYTES_MAX} bytes",
+    "too many lines": f"more than {LINES_MAX} lines",
+}
+
+
+@pytest.mark.parametrize("how", BROKEN)
+def test_a_source_that_cannot_be_read_changes_nothing(how: str, mounted: Mounted) -> None:
+    mounted.say(lines(b"bad", directive(id="1")))
+
+    _broken(mounted, how)
+
+    unchanged = Reading(refused=1, errors={"source": BROKEN[how].format(mounted.source)})
+    assert [mounted.read(), mounted.read(LATER), mounted.read(LATER)] == [unchanged] * 3
+    if how == "a directory":
+        mounted.source.rmdir()
+    again = mounted.say(lines(b"bad", directive(id="1"), directive(id="2")))
+    assert again == Reading(believed=again.believed, refused=1)
+    assert ids(again.believed) == ["2"]
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"<html>", "not unambiguous JSON in UTF-8"),
+        (b"", "not unambiguous JSON in UTF-8"),
+        (DIRECTIVE_JWKS[:-9], "not unambiguous JSON in UTF-8"),
+        (jwks(), "no usable key"),
+        (b" " * 70_000, "{} is larger than 65536 bytes"),
+    ],
+)
+def test_keys_that_are_none_leave_the_good_ones(
+    content: bytes, why: str, mounted: Mounted
+) -> None:
+    mounted.write(mounted.keys, content)
+    errors = {"keys": why.format(mounted.keys)}
+
+    reading = mounted.say(lines(directive(id="1")))
+
+    assert reading == Reading(believed=reading.believed, errors=errors)
+    assert ids(reading.believed) == ["1"]
+    assert mounted.read(LATER).errors == errors
+    assert mounted.read(LATER).errors == errors
+    assert mounted.file.jwks == DIRECTIVE_JWKS
+
+
+def test_without_keys_nothing_is_judged_until_there_are_some(tmp_path: Path) -> None:
+    here = Mounted(tmp_path)
+    missing = Reading(errors={"keys": f"{here.keys}: No such file or directory"})
+
+    assert here.say(lines(directive(id="1"), b"bad")) == missing
+    assert here.read() == missing
+
+    here.write(here.keys, DIRECTIVE_JWKS)
+    reading = here.read()
+    assert (ids(reading.believed), reading.is_anew, reading.refused) == (["1"], True, 1)
+
+
+def test_other_keys_have_everything_judged_anew(mounted: Mounted) -> None:
+    held = [directive(id="held"), directive(ES, id="held-by-another")]
+    mounted.kept = [Kept(signed=signed.decode(), forget_unix_s=0) for signed in held]
+    mounted.say(lines(directive(id="1"), directive(ES, id="2")))
+
+    mounted.write(mounted.keys, jwks(ES.jwk()))
+    reading = mounted.read()
+
+    assert (ids(reading.believed), reading.is_anew) == (["held-by-another", "2"], True)
+    assert reading.refused == 1
+    assert reading.told == ("line 1: signed with a key we do not have",)
+
+
+def test_the_same_keys_written_otherwise_change_nothing(mounted: Mounted) -> None:
+    mounted.say(lines(directive()))
+    other = DIRECTIVE_JWKS.replace(b'{"keys"', b'{ "keys"')
+
+    mounted.write(mounted.keys, other)
+
+    assert mounted.read() == Reading()
+    assert mounted.file.jwks == other
+
+
+def test_what_only_lifts_is_remembered_as_long_as_it_was_kept_for(mounted: Mounted) -> None:
+    signed = directive(id="lift", until=5)
+
+    reading = mounted.file.recover(
+        DIRECTIVE_JWKS, [Kept(signed=signed.decode(), forget_unix_s=9)]
+    )
+
+    (lift,) = reading.believed
+    assert (lift.until_unix_s, lift.forget_unix_s, reading.is_anew) == (5, 9, True)
+
+
+def test_what_was_kept_is_verified_again(mounted: Mounted) -> None:
+    kept = [
+        Kept(signed=signed.decode(), forget_unix_s=0)
+        for signed in (directive(FORGER, id="forged"), directive(id="good"))
+    ]
+
+    assert ids(mounted.file.recover(DIRECTIVE_JWKS, kept).believed) == ["good"]
+    assert mounted.opened().recover(b"", kept) == Reading()
+
+
+def test_recovered_keys_are_good_until_there_are_others(tmp_path: Path) -> None:
+    here = Mounted(tmp_path)
+    here.file.recover(DIRECTIVE_JWKS, [])
+
+    reading = here.say(lines(directive()))
+
+    assert (ids(reading.believed), reading.is_anew) == (["r-1"], False)
+    assert reading.errors == {"keys": f"{here.keys}: No such file or directory"}
+
+
+def test_many_lines_are_all_judged(mounted: Mounted) -> None:
+    reading = mounted.say(lines(*(directive(id=str(number)) for number in range(50))))
+
+    assert ids(reading.believed) == [str(number) for number in range(50)]
+
+
+_LINE = st.sampled_from(
+    [directive(id="1"), directive(id="2"), directive(FORGER), b"", b"x", b"\xff", b"  "]
+)
+_BREAK = st.sampled_from([b"\n", b"\r\n", b" ", b""])
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(texts=st.lists(st.lists(st.tuples(_LINE, _BREAK), max_size=5), max_size=4))
+def test_whatever_is_written_only_whole_signed_lines_are_believed(
+    texts: list[list[tuple[bytes, bytes]]], mounted: Mounted
+) -> None:
+    mounted.file = mounted.opened()
+    known: set[bytes] = set()
+    for text in texts:
+        octets = b"".join(line + end for line, end in text)
+        stand = {line.strip() for line in octets.split(b"\n")} & {
+            directive(id="1"),
+            directive(id="2"),
+        }
+
+        believed = {each.signed for each in mounted.say(octets).believed}
+
+        assert believed == stand - known
+        known = stand
