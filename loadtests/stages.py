@@ -364,6 +364,7 @@ def _fill_tokens() -> TokenCache:
             brand=f"brand-{number % 9}",
             jurisdiction=f"M{number % 9}",
             writes=writes,
+            jti=str(uuid.UUID(int=number)),
             expires_unix_s=number + 10**9,
         )
         verified = Verified(principal, _ISSUER, 1, number + 10**18, number + 10**18)
