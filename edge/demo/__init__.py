@@ -11,6 +11,8 @@ what any client knows, the wire contract. So it imports nothing else of ``edge``
 :mod:`~.payloads`       what the events of the evening say
 :mod:`~.rounds`         the same, about rounds and slips
 :mod:`~.speaker`        sends events until each has its one verdict
+:mod:`~.stream`         the same over a socket, which it resumes
+:mod:`~.jackpot`        a push, published at the origin, and who hears it
 :mod:`~.ledger`         the clients' own book of what they sent and were told
 :mod:`~.player`         one player's evening, and what services state about it
 :mod:`~.mischief`       what must be refused

@@ -23,6 +23,7 @@ class Account:
         refused: The rest, by code.
         unsettled: Entries without a verdict; none, if all is well.
         answers_lost: Accepted ones whose first answer the kill took.
+        resent: Those that were in doubt when a socket was lost, and went again.
         put_off: Entries that were told to try later at least once, and did.
         forwarded: Distinct records in the origin's log.
         repeated: Records that lie there once more.
@@ -36,6 +37,7 @@ class Account:
     refused: Counter[str]
     unsettled: int
     answers_lost: int
+    resent: int
     put_off: int
     forwarded: int
     repeated: int
@@ -60,6 +62,11 @@ class Account:
         rows: list[tuple[str, int, str]] = [
             ("sent", self.sent, "each deliberate sending once, however often it was retried"),
             ("accepted", self.accepted, self._about_answers()),
+            (
+                "  resent",
+                self.resent,
+                "in doubt when a socket was lost, sent again on the next",
+            ),
             ("duplicate", self.duplicate, "said again on purpose; known, and not stored twice"),
             ("refused", self.refused.total(), self._about_patience()),
         ]
@@ -73,8 +80,8 @@ class Account:
 
     def _about_answers(self) -> str:
         return (
-            f"told 2xx; {self.answers_lost} of them lost their answer to the kill, and the "
-            "retry was told: duplicate"
+            f"told 2xx, or done on a socket; {self.answers_lost} lost their answer to the kill, and "
+            "the retry was told: duplicate"
         )
 
     def _about_patience(self) -> str:
@@ -105,6 +112,7 @@ def close(ledger: Ledger, findings: dict[str, object]) -> Account:
         refused=Counter({code: n for code, n in tally.items() if code not in verdicts}),
         unsettled=tally[""],
         answers_lost=ledger.answers_lost,
+        resent=ledger.resent,
         put_off=sum(entry.put_off > 0 for entry in ledger.entries),
         forwarded=cast("int", findings["forwarded"]),
         repeated=cast("int", findings["repeated"]),

@@ -32,8 +32,9 @@ CARRIED = (
     *("id", "source", "type", "time", "subject", "data", "session", "seq"),
     *("brand", "jurisdiction", "traceparent", "tracestate"),
 )
-# What the gateway tells beside the events: refusals, and copies of dead letters.
-NOT_LANES = frozenset({"edge.refused.v1", "edge.dead.v1"})
+# What the gateway tells beside the events: refusals, and copies of dead letters; and what it
+# is told: pushes.
+NOT_LANES = frozenset({"edge.refused.v1", "edge.dead.v1", "edge.push.v1"})
 
 
 class Line(NamedTuple):

@@ -1,19 +1,23 @@
 """The gaming floor: everybody plays at once, and in the middle the gateway is killed.
 
+The players of one brand keep a socket each, the others speak by HTTP; the trickster does both.
+
 In: a stage. Out: what was answered wrongly, in words; the ledger holds the rest.
 """
 
 import asyncio
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
+from edge.demo.jackpot import BRAND, fall, judge
 from edge.demo.ledger import ACCEPTED, DUPLICATE
 from edge.demo.mischief import Trickster, rampage
 from edge.demo.player import Casino, Player
 from edge.demo.speaker import Speaker
 from edge.demo.stage import Person, Stage
+from edge.demo.stream import StreamSpeaker
 from edge.demo.wire import Traffic
 
 PLAYERS: Final[tuple[Person, ...]] = (
@@ -26,7 +30,7 @@ TRICKSTER: Final[Person] = ("mallory", "south", "GB")
 # Of the evening: half of the tricks before, half after.
 KILLED_AFTER: Final = 0.45
 # Of an evening, from trick to trick: the last ends before closing time.
-TRICK_PAUSE: Final = 1 / 18
+TRICK_PAUSE: Final = 1 / 20
 # So many requests are under way when the kill comes; the rush brings one per player.
 KILL_IN_FLIGHT: Final = 6
 # The rush fills the line at once; a fraction of what is left of the evening.
@@ -44,28 +48,39 @@ async def play(stage: Stage) -> list[str]:
     loop = asyncio.get_running_loop()
     closing_s = loop.time() + stage.seconds
     casino, trickster = stage.casino(), stage.trickster(TRICKSTER)
-    players = [stage.player(person, casino) for person in PLAYERS]
-    stage.narrator.tell(f"{len(players)} players and 3 services come in, and one trickster")
+    streams: dict[Person, StreamSpeaker] = {
+        person: stage.stream(person) for person in PLAYERS if person[1] == BRAND
+    }
+    players = [stage.player(person, casino, streams.get(person)) for person in PLAYERS]
+    winners = list(streams.values())
+    stage.narrator.tell(
+        f"{len(players)} players come in, {len(winners)} of them with a socket, 3 services, "
+        "and one trickster"
+    )
     async with contextlib.AsyncExitStack() as lines, asyncio.TaskGroup() as everybody:
         for speaker in _speakers(casino, players, trickster):
             lines.push_async_callback(speaker.connection.close)
         counter = (casino.pam.serve(), casino.games.serve(), casino.wallet.serve())
-        staff = [everybody.create_task(shift) for shift in (*counter, _count(stage))]
+        sockets = (stream.serve() for stream in (*winners, trickster.stream))
+        staff = [everybody.create_task(shift) for shift in (*counter, *sockets, _count(stage))]
         guests = [
             everybody.create_task(player.evening(lambda: loop.time() >= closing_s))
             for player in players
         ]
-        guests.append(everybody.create_task(_kill_in_the_middle(stage, casino)))
+        guests.append(everybody.create_task(_kill_in_the_middle(stage, casino, winners)))
+        guests.append(everybody.create_task(fall(stage, winners)))
         pause_s = stage.seconds * TRICK_PAUSE
         wrong = everybody.create_task(rampage(trickster, pause_s, stage.narrator.tell))
         await asyncio.wait([wrong, *guests])
         stage.narrator.tell("everybody has withdrawn and logged out")
         for shift in staff:
             shift.cancel()
-    return wrong.result()
+    return [*wrong.result(), *judge(stage.seed, winners, [trickster.stream])]
 
 
-async def _kill_in_the_middle(stage: Stage, casino: Casino) -> None:
+async def _kill_in_the_middle(
+    stage: Stage, casino: Casino, streams: Sequence[StreamSpeaker]
+) -> None:
     """Kill the gateway with requests in flight, right after an answer, and start it again.
 
     Raises:
@@ -74,29 +89,30 @@ async def _kill_in_the_middle(stage: Stage, casino: Casino) -> None:
     await asyncio.sleep(stage.seconds * KILLED_AFTER)
     stage.narrator.tell("a jackpot is near: everybody plays at once")
     casino.rush.set()
-    in_flight = await _crowd(stage.traffic)
+    in_flight = await _crowd(stage.traffic, streams)
     # Not in a thread: the kill must not come a moment later, and everybody may notice.
     stage.gateway.kill()
     casino.rush.clear()
-    stage.narrator.tell(f"SIGKILL, with {in_flight} requests in flight")
+    stage.narrator.tell(f"SIGKILL, with {in_flight} requests and frames in flight")
     began_s = time.monotonic()
     await asyncio.to_thread(stage.gateway.start)
     took_s = time.monotonic() - began_s
     stage.narrator.tell(f"started again on the same spool; it listens after {took_s:.1f} s")
 
 
-async def _crowd(traffic: Traffic) -> int:
-    """Wait for the moment to kill; return how many requests are in flight then.
+async def _crowd(traffic: Traffic, streams: Sequence[StreamSpeaker]) -> int:
+    """Wait for the moment to kill; return how many requests and frames are in flight then.
 
     It is that of the first answer out of a group commit: its neighbours are durable and not
-    told yet. A machine on which that moment never comes is not waited for.
+    told yet, one of them at least a socket's. A machine on which that moment never comes is
+    not waited for.
     """
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(CROWD_TIMEOUT_S):
             while True:
                 await traffic.reaches(KILL_IN_FLIGHT)
                 await traffic.ebbs()
-                if traffic.in_flight:
+                if any(stream.is_in_doubt for stream in streams):
                     break
     return traffic.in_flight
 
@@ -117,5 +133,7 @@ async def _count(stage: Stage) -> None:
 def _speakers(casino: Casino, players: list[Player], guest: Trickster) -> Iterator[Speaker]:
     """Name everybody who has a line to the gateway."""
     yield from (desk.speaker for desk in (casino.pam, casino.games, casino.wallet))
-    yield from (player.client for player in players)
+    for player in players:
+        if isinstance(player.client, Speaker):
+            yield player.client
     yield from (guest.client, guest.forged, guest.expired)

@@ -75,11 +75,12 @@ class Gateway:
             GatewayError: It does not.
         """
         assert self.process is None
-        ports: dict[str, Settings | list[Settings]] = {
-            "http": {"host": self.public[0], "port": self.public[1]},
-            "admin": {"host": self.admin[0], "port": self.admin[1]},
-        }
-        self.config.write_text(toml(ports | dict(self._settings)), "utf-8")
+        settings = dict(self._settings)
+        for name, (host, port) in (("http", self.public), ("admin", self.admin)):
+            section = settings.get(name, {})
+            assert not isinstance(section, list)
+            settings[name] = {"host": host, "port": port} | dict(section)
+        self.config.write_text(toml(settings), "utf-8")
         with self.log.open("a", encoding="utf-8") as log:
             self.process = subprocess.Popen(  # noqa: S603  # our own interpreter and package
                 [*self.command, "serve", "--config", str(self.config)],

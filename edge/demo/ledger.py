@@ -48,11 +48,13 @@ class Ledger:
         complaints: Answers that cannot be true, in words.
         answers_lost: Entries whose first try was durable although its answer never came: their
             retry was told ``duplicate``, and they count as accepted, once.
+        resent: Entries that were in doubt when a socket was lost, and went again on the next.
     """
 
     entries: list[Entry] = field(default_factory=list[Entry])
     complaints: list[str] = field(default_factory=list[str])
     answers_lost: int = 0
+    resent: int = 0
 
     def enter(self, speaker: str, event: Event | None, *, is_copy: bool = False) -> Entry:
         """Write down what is about to be sent."""
@@ -79,7 +81,11 @@ class Ledger:
         else:
             self.answers_lost += duplicate - copies
         for entry in entries:
-            self.close(entry, DUPLICATE if entry.is_copy else ACCEPTED)
+            self.vouch(entry)
+
+    def vouch(self, entry: Entry) -> None:
+        """Write down that *entry* is durable, now or before: a socket does not say which."""
+        self.close(entry, DUPLICATE if entry.is_copy else ACCEPTED)
 
     def close(self, entry: Entry, verdict: str) -> None:
         """Write down the final verdict of *entry*; a second one is a complaint."""

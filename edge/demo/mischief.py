@@ -14,6 +14,7 @@ from edge.demo.ledger import ACCEPTED, DUPLICATE, Event
 from edge.demo.payloads import Visit
 from edge.demo.rounds import Round, Table, slip_submitted
 from edge.demo.speaker import Speaker
+from edge.demo.stream import StreamSpeaker
 
 # Above the evening's burst of 40 per player, below the 200 events of one batch.
 HAMMER_EVENTS: Final = 60
@@ -29,12 +30,14 @@ class Trickster:
     Attributes:
         visit: Its own session.
         client: Its app, with its own good token.
+        stream: Its app's socket, in the same session.
         forged: The same line with a token somebody else signed.
         expired: The same line with yesterday's token.
     """
 
     visit: Visit
     client: Speaker
+    stream: StreamSpeaker
     forged: Speaker
     expired: Speaker
 
@@ -72,6 +75,12 @@ async def _conflict(guest: Trickster) -> list[str]:
     dearer = TABLE.spin(guest.visit, 9900) | {"id": spin["id"], "seq": spin["seq"]}
     guest.visit.seq -= 1
     return await guest.client.say(spin) + await guest.client.say(dearer)
+
+
+async def _over_a_socket(guest: Trickster) -> list[str]:
+    return await guest.stream.say(
+        guest.spin(), guest.spin(-5), guest.spin() | {"subject": "somebody-rich"}, guest.spin()
+    )
 
 
 async def _forged(guest: Trickster) -> list[str]:
@@ -137,6 +146,11 @@ TRICKS: Final = (
         ["schema_violation", "schema_violation", "unknown_type", "unknown_version", ACCEPTED],
     ),
     Trick("the same batch twice", _again, [ACCEPTED] * 2 + [DUPLICATE] * 2),
+    Trick(
+        "a good spin, a bad one, somebody else's and a good one in one frame on a socket",
+        _over_a_socket,
+        [ACCEPTED, "schema_violation", "subject_mismatch", ACCEPTED],
+    ),
     Trick("one id for two spins", _conflict, [ACCEPTED, "idempotency_conflict"]),
     Trick("a forged token", _forged, ["token_invalid"] * 2),
     Trick("yesterday's token", _expired, ["token_expired"]),

@@ -8,17 +8,30 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Protocol
 
 from edge.demo import payloads
+from edge.demo.ledger import Event
 from edge.demo.payloads import Visit
 from edge.demo.rounds import Round, Table, slip_decided, slip_submitted
-from edge.demo.speaker import Desk, Speaker
+from edge.demo.speaker import Desk
 
 GAMES: Final = ("starburst-7", "book-of-sun", "crazy-fruit", "mega-reel")
 # A real spin takes 2.5 s or more; the evening is shortened about tenfold.
 THINK_S: Final = (0.15, 0.45)
 STAKES_MINOR: Final = (20, 50, 100, 200, 500)
+
+
+class Client(Protocol):
+    """A player's app, by whatever way it speaks: HTTP, or a socket."""
+
+    async def say(self, *events: Event, are_copies: bool = False) -> list[str]:
+        """Send *events* until each has its final verdict.
+
+        Raises:
+            UnsettledError: Patience ended first.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +62,7 @@ class Player:
     """
 
     visit: Visit
-    client: Speaker
+    client: Client
     casino: Casino
 
     async def evening(self, is_closing: Callable[[], bool]) -> None:

@@ -17,6 +17,7 @@ from edge.demo.narrator import Narrator
 from edge.demo.payloads import Visit
 from edge.demo.player import Casino, Player
 from edge.demo.speaker import Desk, Speaker
+from edge.demo.stream import StreamSpeaker
 from edge.demo.wire import Connection, Traffic
 
 Person: TypeAlias = tuple[str, str, str]
@@ -73,10 +74,24 @@ class Stage:
             wallet=self._desk("cashier", "wallet", "bonus"),
         )
 
-    def player(self, person: Person, casino: Casino) -> Player:
-        """Seat one player."""
+    def player(self, person: Person, casino: Casino, stream: StreamSpeaker | None) -> Player:
+        """Seat one player, who speaks over *stream*, or else by HTTP."""
         visit = self.visit(person)
-        return Player(visit, self._speaker(visit.subject, self.token(visit)), casino)
+        client = stream or self._speaker(visit.subject, self.token(visit))
+        return Player(visit, client, casino)
+
+    def stream(self, person: Person) -> StreamSpeaker:
+        """Give one player a socket; the session is that of :meth:`visit`."""
+        visit = self.visit(person)
+        return StreamSpeaker(
+            name=visit.subject,
+            token=self.issuer.player(visit, scope="events:write stream:read"),
+            address=self.gateway.public,
+            ledger=self.ledger,
+            traffic=self.traffic,
+            rng=random.Random(f"{self.seed}:{person[0]}:returns"),  # noqa: S311  # no secret
+            tell=self.narrator.tell,
+        )
 
     def trickster(self, person: Person) -> Trickster:
         """Let the bad guest in."""
@@ -87,6 +102,7 @@ class Stage:
         return Trickster(
             visit,
             self._speaker(name, self.token(visit)),
+            self.stream(person),
             self._speaker(f"{name}-forging", self.impostor.player(visit)),
             self._speaker(f"{name}-late", expired),
         )

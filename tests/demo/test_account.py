@@ -15,6 +15,7 @@ def evening() -> Ledger:
     ledger = Ledger()
     for verdict in (ACCEPTED, ACCEPTED, DUPLICATE, "pii_leak", "pii_leak", "token_expired"):
         ledger.close(ledger.enter("ada", {}), verdict)
+    ledger.resent = 1
     return ledger
 
 
@@ -26,6 +27,7 @@ def test_both_books_side_by_side() -> None:
     assert [line.split()[:2] for line in SOUND.table().splitlines()] == [
         ["sent", "6"],
         ["accepted", "2"],
+        ["resent", "1"],
         ["duplicate", "1"],
         ["refused", "3"],
         ["pii_leak", "2"],

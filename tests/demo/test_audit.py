@@ -73,7 +73,9 @@ def test_books_that_agree_have_no_fault(tmp_path: Path) -> None:
 
 
 def test_what_is_told_beside_the_events_is_no_event(tmp_path: Path) -> None:
+    push: Json = {"offset": 0, "key": "", "headers": {}, "value": {"pushto": "all"}}
     told = {"edge.refused.v1/0": [line(7, "a", RUN, 1)], "edge.dead.v1/1": LOG[WHERE]}
+    told["edge.push.v1/0"] = [push]
 
     findings = audit.audit(*write(tmp_path, LOG | told, BOOK))
 

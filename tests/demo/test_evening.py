@@ -38,6 +38,10 @@ def test_an_evening_adds_up_and_leaves_nothing_behind(room: Path) -> None:
     assert exit_code == 0, told
     assert "seed 7" in told
     assert "SIGKILL, with " in told
+    assert '"op": "verdicts"' in told
+    for player in ("jun", "kim", "leo", "mallory"):
+        assert f"player-{player} is back on a socket: known true" in told
+    assert re.search("jackpot.pot.won, .*: at player-jun, player-kim, player-leo", told)
     assert re.search(r"\n  lost +0 ", told)
     assert told.endswith("everything adds up\n")
     assert list(room.iterdir()) == []

@@ -1,5 +1,6 @@
 """The gateway as a process, played by stand-ins: what is read of it, and that it is reaped."""
 
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,19 @@ def test_it_asks_for_the_same_ports_in_the_next_life(
     assert gateway.lives == 2
     assert 'host = "127.0.0.1"\nport = 81\n' in (tmp_path / "edge.toml").read_text()
     assert gateway.process is None
+
+
+def test_its_own_settings_of_a_port_stand_beside_the_port(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stand_in(tmp_path, monkeypatch, LISTENS.format(answer="signal.SIG_DFL"))
+    gateway = Gateway(tmp_path, {"http": {"allowed_origins": ["x"]}})
+
+    gateway.start()
+    gateway.close()
+
+    http = tomllib.loads((tmp_path / "edge.toml").read_text())["http"]
+    assert http == {"host": "127.0.0.1", "port": 0, "allowed_origins": ["x"]}
 
 
 def test_one_that_does_not_start_is_quoted(

@@ -7,8 +7,11 @@ from edge.demo.ledger import Ledger
 from edge.demo.mischief import HAMMER_EVENTS, Trickster, rampage
 from edge.demo.payloads import Visit
 from edge.demo.speaker import Speaker
+from edge.demo.stream import StreamSpeaker
 from edge.demo.wire import Connection, Traffic
 from tests.fakes_demo import AgreeableGateway
+
+ON_A_SOCKET = "a good spin, a bad one, somebody else's and a good one in one frame on a socket"
 
 
 def test_a_gateway_that_takes_everything_is_found_out() -> None:
@@ -20,7 +23,14 @@ def test_a_gateway_that_takes_everything_is_found_out() -> None:
             client = Speaker("mallory", "t", line, Ledger())
             rng = random.Random(1)  # noqa: S311  # replayable play, no secret
             visit = Visit("player-mallory", "south", "GB", rng)
-            wrong = await rampage(Trickster(visit, client, client, client), 0, told.append)
+            stream = StreamSpeaker(
+                "m", "t", gateway.address, client.ledger, Traffic(), rng, told.append
+            )
+            serving = asyncio.create_task(stream.serve())
+            guest = Trickster(visit, client, stream, client, client)
+            wrong = await rampage(guest, 0, told.append)
+            serving.cancel()
+            await asyncio.wait([serving])
             await line.close()
             return wrong
 
@@ -30,6 +40,7 @@ def test_a_gateway_that_takes_everything_is_found_out() -> None:
         "bytes that are no JSON: 2 body_malformed",
         "four malformed events and a good one in one batch: 5 accepted",
         "the same batch twice: 2 accepted, 2 duplicate",
+        f"{ON_A_SOCKET}: 4 accepted",
         "one id for two spins: 2 accepted",
         "a forged token: 2 accepted",
         "yesterday's token: 1 accepted",

@@ -45,10 +45,13 @@ def test_the_trickster_has_three_tokens_of_which_one_is_good() -> None:
         guest = stage.trickster(ADA)
         key = jwt.PyJWKSet.from_json(stage.issuer.jwks().decode()).keys[0]
 
+        assert guest.stream.name == guest.client.name
+
         def read(token: str) -> dict[str, object]:
             return jwt.decode(token, key, algorithms=["EdDSA"], audience="edge")
 
         assert read(guest.client.token)["sub"] == "player-ada"
+        assert read(guest.stream.token)["sid"] == guest.visit.session
         with pytest.raises(jwt.InvalidSignatureError):
             read(guest.forged.token)
         with pytest.raises(jwt.ExpiredSignatureError):
