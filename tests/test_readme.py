@@ -1,5 +1,6 @@
 """README's tables say what the code does: every refusal, setting, metric and stage, no more."""
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,11 +14,16 @@ from starlette.testclient import TestClient
 import edge
 from edge.app import build
 from edge.config import Auth, Config, Issuer, Limit, OriginSettings, SpoolSettings
+from edge.core.asyncapi import asyncapi_document
+from edge.core.closing import BYES, CLOSE_CODES
 from edge.core.reject import Reason
+from edge.core.sayings import SAYINGS
 from edge.settings import Size
 from edge.shell.clock import SystemClock
 
 README = Path(__file__).parent.parent / "README.md"
+
+UNITS = {10: "KiB", 20: "MiB", 30: "GiB"}
 
 Row = dict[str, str]
 
@@ -52,13 +58,14 @@ def settings(section: msgspec.Struct, path: str = "") -> Iterator[tuple[str, str
                 yield here, f"{{ quota = {quota}, window_s = {window_s}, burst = {burst} }}"
             case msgspec.Struct():
                 yield from settings(value, f"{here}.")
-            case ():
+            case () if field.name == "issuers":
                 for each in msgspec.structs.fields(Issuer):
                     yield f"{here}[].{each.name}", "required" if each.required else "absent"
             case None:
                 yield here, "absent"
             case int() if field.type == Size:
-                yield here, f"{value >> 20}MiB" if value % (1 << 30) else f"{value >> 30}GiB"
+                shift = next(shift for shift in (30, 20, 10) if not value % (1 << shift))
+                yield here, f"{value >> shift}{UNITS[shift]}"
             case _:
                 yield here, msgspec.json.encode(value).decode()
 
@@ -114,3 +121,43 @@ def test_every_stage_refuses_with_reasons_there_are() -> None:
     ]
 
     assert set().union(*named) <= codes
+
+
+def test_every_frame_is_listed_with_who_sends_it() -> None:
+    listed = {row["op"]: row["from"] for row in table("Frames")}
+
+    senders = {"receive": "client", "send": "gateway"}
+    assert listed == {saying.op: senders[saying.action] for saying in SAYINGS}
+
+
+def frames(heading: str) -> Iterator[dict[str, Any]]:
+    """The JSON objects of the first fenced block below *heading*."""
+    _, _, below = README.read_text().partition(f"# {heading}\n")
+    _, _, fenced = below.partition("\n```json\n")
+    text, _, _ = fenced.partition("\n```\n")
+    while text := text.lstrip():
+        frame, end = json.JSONDecoder().raw_decode(text)
+        yield frame
+        text = text[end:]
+
+
+def test_every_frame_is_shown_as_the_contract_shows_it() -> None:
+    messages = asyncapi_document()["components"]["messages"]
+    examples = [each["payload"] for op in messages.values() for each in op["examples"]]
+
+    shown = {frame["op"]: frame for frame in frames("Frames")}
+
+    assert shown == {example["op"]: example for example in examples}
+
+
+def test_every_close_code_is_listed_with_its_reasons() -> None:
+    listed = [
+        (row["close code"], row["reason in bye"], row["what it means"])
+        for row in table("Why a socket ends")
+    ]
+
+    reasons = {
+        code: ", ".join(sorted(reason for reason in BYES if BYES[reason] == code))
+        for code in CLOSE_CODES
+    }
+    assert listed == [(str(c), reasons[c], meaning) for c, meaning in CLOSE_CODES.items()]

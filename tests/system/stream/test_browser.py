@@ -1,0 +1,223 @@
+"""``examples/browser`` in a real Chromium: it plays, and what it said survives a SIGKILL."""
+
+import contextlib
+import signal
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from edge.core.push import PUSH_TOPIC
+from edge.demo.payloads import Visit
+from origin_client.open import open_origin
+from origin_client.origin import Outgoing
+from tests.fakes_push import push_value
+from tests.system.conftest import Build
+from tests.system.stream.chromium import Page, browser, page, served
+from tests.system.stream.sockets import BOTH, now_s, welcomed
+from tests.system.world import World
+
+FOLDER = Path(__file__).parents[3] / "examples" / "browser"
+FOUND = browser()
+pytestmark = [
+    pytest.mark.system,
+    pytest.mark.skipif(FOUND is None, reason="no browser: install chromium"),
+]
+
+STATUS = "document.getElementById('status')"
+IS_OPEN = f"{STATUS}.dataset.state === 'open'"
+SPIN = "game.spin.requested"
+# Of events per player: a page that sends thirty at once must wait.
+QUOTA = {"quota": 600, "window_s": 60, "burst": 12}
+CELLS = "[...document.querySelectorAll('#rows tr')].map((row) => [...row.cells].map((cell) => cell.textContent))"
+
+
+@dataclass(frozen=True)
+class Parlour:
+    """A gateway that lets the page in, and the page.
+
+    Attributes:
+        here: The gateway.
+        page: In the browser.
+        visit: Who plays there.
+        origin: Of the page.
+    """
+
+    here: World
+    page: Page
+    visit: Visit
+    origin: str
+
+    def enter(self, token: str | None = None) -> None:
+        """Fill in the form, and be welcomed."""
+        host, port = self.here.gateway.public
+        self.page.fill("url", f"ws://{host}:{port}")
+        self.page.fill("token", token or self.here.issuer.player(self.visit, scope=BOTH))
+        self.page.click("connect")
+        self.page.wait(IS_OPEN)
+
+    def rows(self) -> list[list[str]]:
+        """Return number, event and verdict of each, the last first."""
+        rows: list[list[str]] = self.page.ask(CELLS)
+        return rows
+
+    def sent_again(self) -> int:
+        """Return how often an event went out that had gone before."""
+        counts = self.page.ask("document.getElementById('counts').textContent")
+        return int(counts.partition(" sent, ")[2].partition(" ")[0])
+
+    def kill(self) -> None:
+        """End the gateway, and wait until the page has noticed."""
+        self.here.gateway.kill()
+        self.page.wait(f"!({IS_OPEN})")
+
+    def come_back(self) -> None:
+        """Start the gateway again, and wait until the page is welcomed."""
+        self.here.gateway.start()
+        self.page.wait(IS_OPEN)
+
+    def settle(self, rows: int) -> None:
+        """Wait until so many have their verdict."""
+        waiting = f"{CELLS}.filter((row) => /^(waiting|sent)/.test(row[2])).length"
+        self.page.wait(f"{CELLS}.length === {rows} && {waiting} === 0")
+
+
+@pytest.fixture(scope="module")
+def tab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    """One browser for all, since it takes long to start."""
+    assert FOUND is not None
+    with page(FOUND, tmp_path_factory.mktemp("chromium")) as opened:
+        yield opened
+
+
+@pytest.fixture
+def parlour(build: Build, tab: Page) -> Iterator[Parlour]:
+    """Opened, and not connected yet."""
+    with served(FOLDER) as origin:
+        here = build({"http": {"allowed_origins": [origin]}, "limits.player": QUOTA})
+        here.gateway.start()
+        tab.open(f"{origin}/index.html")
+        yield Parlour(here, tab, here.visit(), origin)
+        tab.open("about:blank")
+        assert tab.complaints == []
+
+
+def test_it_plays_shows_verdicts_and_pushes_and_resumes_after_a_sigkill(
+    parlour: Parlour,
+) -> None:
+    here, tab = parlour.here, parlour.page
+    parlour.enter()
+    for button in ("spin", "bad", "moves"):
+        tab.click(button)
+    parlour.settle(3)
+    assert parlour.rows() == [
+        ["3", "telemetry.interaction.batch", "accepted"],
+        ["2", SPIN, "refused schema_violation /data/stake/amount_minor"],
+        ["1", SPIN, "accepted"],
+    ]
+
+    tab.click("ten")
+    parlour.kill()  # perhaps before the verdicts, perhaps behind them
+    tab.click("ten")
+    parlour.come_back()
+    parlour.settle(23)
+    assert here.gateway.process is not None
+    here.gateway.process.send_signal(signal.SIGSTOP)
+    tab.click("ten")
+    tab.wait(f"{CELLS}.filter((row) => row[2] === 'sent').length === 10")
+    before = parlour.sent_again()
+    parlour.kill()  # surely before
+    parlour.come_back()
+    parlour.settle(33)
+
+    assert [(number, verdict) for number, _, verdict in parlour.rows()[:30]] == [
+        (str(number), "accepted") for number in range(33, 3, -1)
+    ]
+    assert parlour.sent_again() >= before + 10
+    here.wait(lambda: len(here.forwarded()) >= 32, "forwarded")
+    order = [event["seq"] for event in here.forwarded() if event["type"] == SPIN]
+    assert Counter(order) == Counter((1, *range(4, 34)))
+    # What was in doubt went before what was new.
+    assert {*order[1:11]} == {*range(4, 14)}
+
+
+def test_it_heeds_a_bye(parlour: Parlour) -> None:
+    parlour.enter()
+    parlour.page.ask(f"""
+        heard = [];
+        new MutationObserver(() => heard.push({STATUS}.textContent))
+            .observe({STATUS}, {{childList: true}});
+    """)
+
+    assert parlour.here.gateway.stop() == 0
+
+    parlour.page.wait("heard.includes('waiting to come back: draining')")
+    assert parlour.page.ask("heard.includes('the gateway says goodbye: draining')")
+
+
+def test_a_push_is_shown(parlour: Parlour) -> None:
+    parlour.enter()
+    with contextlib.closing(open_origin(f"log:{parlour.here.origin}", {})) as origin:
+        values = [push_value(7, "all"), push_value(8, f"player:{parlour.visit.subject}")]
+        assert origin.publish(PUSH_TOPIC, [Outgoing(b"", value) for value in values]) == []
+
+    parlour.page.wait("document.querySelectorAll('#news li').length === 2")
+
+    news = parlour.page.ask(
+        "[...document.querySelectorAll('#news li')].map((n) => n.innerText)"
+    )
+    assert news == [f'jackpot.pot.grown: {{"number":{number}}}' for number in (8, 7)]
+
+
+def test_what_is_refused_for_now_is_sent_again_when_the_gateway_says(parlour: Parlour) -> None:
+    parlour.enter()
+    for _ in range(3):
+        parlour.page.click("ten")
+
+    parlour.settle(30)
+
+    assert {verdict for _, _, verdict in parlour.rows()} == {"accepted"}
+    assert parlour.sent_again() > 0
+
+
+def test_a_page_whose_session_is_elsewhere_now_does_not_come_back(parlour: Parlour) -> None:
+    parlour.enter()
+    with welcomed(parlour.here, parlour.visit):
+        parlour.page.wait(f"{STATUS}.textContent === 'not connected: replaced'")
+
+    assert parlour.page.ask("document.getElementById('spin').disabled")
+
+
+def test_a_token_that_ends_is_renewed_on_the_socket(parlour: Parlour) -> None:
+    soon = parlour.here.issuer.player(parlour.visit, scope=BOTH, exp=now_s() + 6)
+    parlour.enter(soon)
+    parlour.page.wait("document.getElementById('hint').textContent !== ''")
+
+    parlour.page.fill("token", parlour.here.issuer.player(parlour.visit, scope=BOTH))
+
+    parlour.page.wait(f"{STATUS}.textContent === 'connected: the token is renewed'")
+    assert parlour.page.ask("document.getElementById('hint').textContent") == ""
+
+
+def test_a_page_of_another_origin_is_not_let_in(parlour: Parlour) -> None:
+    elsewhere = parlour.origin.replace("127.0.0.1", "localhost")
+    parlour.page.open(f"{elsewhere}/index.html")
+    host, port = parlour.here.gateway.public
+    parlour.page.fill("url", f"ws://{host}:{port}")
+    parlour.page.fill("token", parlour.here.issuer.player(parlour.visit, scope=BOTH))
+    parlour.page.click("connect")
+
+    parlour.page.wait(f"{STATUS}.textContent.startsWith('waiting to come back')")
+
+    parlour.here.wait(
+        lambda: 'reason="origin_denied"' in parlour.here.gateway.metrics(), "denied"
+    )
+
+
+def test_what_is_no_token_is_said_without_a_connection(parlour: Parlour) -> None:
+    parlour.page.fill("token", "nonsense")
+    parlour.page.click("connect")
+
+    parlour.page.wait(f"{STATUS}.textContent.includes('no player')")
