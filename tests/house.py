@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Final
 
+from typing_extensions import override
+
 from edge.core.admit import House
 from edge.core.authenticate import Gate, IssuerKeys, TokenCache
 from edge.core.footprint import Footprints
@@ -78,6 +80,16 @@ class FakeSpool:
         """Begin another commit; return the one that was filling."""
         filled, self.commits[lane] = self.commits[lane], FakeCommit(lane)
         return filled
+
+
+class BuggySpool(FakeSpool):
+    """Takes one record, then meets a bug."""
+
+    @override
+    def append(self, lane: Lane, record: Record) -> FakeCommit:
+        if self.records[lane]:
+            raise ZeroDivisionError
+        return super().append(lane, record)
 
 
 def house(

@@ -9,14 +9,12 @@ from typing import Any, Final
 import msgspec
 import pytest
 from hypothesis import given, strategies as st
-from typing_extensions import override
 
 from edge.core.admit import Interrupted, RawRequest, admit, admit_events, greet
 from edge.core.decode import Shape, decode
 from edge.core.instant import NS_PER_S, Instant
 from edge.core.lane import Lane
 from edge.core.limit import Quota
-from edge.core.record import Record
 from edge.core.reject import Reason, Reject
 from edge.core.verdict import Outcome, Verdict
 from tests.core.catalogue.examples import example
@@ -32,7 +30,7 @@ from tests.fakes import (
     service_token,
 )
 from tests.fakes_directives import revocation
-from tests.house import FakeCommit, FakePressure, FakeSpool, house
+from tests.house import BuggySpool, FakePressure, FakeSpool, house
 
 NUMBERS = itertools.count(1)
 
@@ -290,16 +288,6 @@ def test_a_brand_quota_counts_players_and_services_alike(spool: FakeSpool) -> No
     assert told(admit(batch(stake(), token=service_token()), inside, NOW)) == ["rate_exceeded"]
     elsewhere = batch(stake(brand="borealis"), token=service_token())
     assert told(admit(elsewhere, inside, NOW)) == ["accepted"]
-
-
-class BuggySpool(FakeSpool):
-    """Takes one record, then meets a bug."""
-
-    @override
-    def append(self, lane: Lane, record: Record) -> FakeCommit:
-        if self.records[lane]:
-            raise ZeroDivisionError
-        return super().append(lane, record)
 
 
 def test_a_bug_tells_what_stands_before_it() -> None:

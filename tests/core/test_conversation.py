@@ -4,7 +4,6 @@ from typing import Any, Final
 
 import msgspec
 import pytest
-from typing_extensions import override
 
 from edge.core.admit import RawRequest, admit, give_up_refused, greet
 from edge.core.conversation import (
@@ -18,12 +17,11 @@ from edge.core.decode import Shape
 from edge.core.instant import NS_PER_S
 from edge.core.lane import Lane
 from edge.core.ops import RefusedEntry, VerdictsOp
-from edge.core.record import Record
 from edge.core.reject import Reason, Reject
 from edge.core.verdict import Outcome, Tally, conclude
 from tests.core.player_events import MOVES, SLIP, event, frame
 from tests.fakes import NOW, bearer, later, player_token, service_token
-from tests.house import FakeCommit, FakePressure, FakeSpool, house
+from tests.house import BuggySpool, FakePressure, FakeSpool, house
 
 FAILED: Final = Reject(Reason.LANE_FAILED, retry_after_ns=NS_PER_S)
 FULL: Final = Reject(Reason.LANE_FULL, retry_after_ns=2 * NS_PER_S + 1)
@@ -459,16 +457,6 @@ def test_tiny_events_count_more_than_their_bytes() -> None:
     socket.hear(event(1), *[7] * 199)
 
     assert socket.talk.bytes_in_flight == 200 * EVENT_BYTES_MIN
-
-
-class BuggySpool(FakeSpool):
-    """Takes one record, then meets a bug."""
-
-    @override
-    def append(self, lane: Lane, record: Record) -> FakeCommit:
-        if self.records[lane]:
-            raise ZeroDivisionError
-        return super().append(lane, record)
 
 
 def test_what_a_bug_cut_off_is_counted_and_not_reported() -> None:

@@ -8,8 +8,6 @@ import uuid
 from dataclasses import dataclass, field
 from typing import Final
 
-import jwt
-
 from edge.core.directive import REVOCATION, TYPE
 from edge.core.instant import NS_PER_S, Instant
 from edge.shell.keys.mint import SigningKey
@@ -49,9 +47,4 @@ def revoke(key: SigningKey, order: Order, now: Instant) -> str:
         "subject": order.subject,
         "jti": order.jtis,
     }
-    return jwt.encode(
-        {name: value for name, value in claims.items() if value is not None},
-        key.private,
-        algorithm=key.algorithm,
-        headers={"typ": TYPE, "kid": key.kid},
-    )
+    return key.sign(claims, TYPE)

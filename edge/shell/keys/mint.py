@@ -8,6 +8,7 @@ import hashlib
 import os
 import uuid
 from base64 import urlsafe_b64encode
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -54,6 +55,18 @@ class SigningKey:
     algorithm: Algorithm
     public: dict[str, str]
     kid: str
+
+    def sign(self, claims: Mapping[str, object], typ: str) -> str:
+        """Write *claims* as a compact JWS; those that are ``None`` are left out.
+
+        Source: RFC 7515 §3.1.
+        """
+        return jwt.encode(
+            {name: value for name, value in claims.items() if value is not None},
+            self.private,
+            algorithm=self.algorithm,
+            headers={"typ": typ, "kid": self.kid},
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,9 +189,4 @@ def mint(key: SigningKey, grant: Grant, now: Instant) -> str:
         "brands": grant.brands,
         "jurisdictions": grant.jurisdictions,
     }
-    return jwt.encode(
-        {name: value for name, value in claims.items() if value is not None},
-        key.private,
-        algorithm=key.algorithm,
-        headers={"typ": "at+jwt", "kid": key.kid},
-    )
+    return key.sign(claims, "at+jwt")

@@ -28,6 +28,16 @@ def routed(key: int, name: str = "") -> Routed:
     return Routed(push, Parcel((push.topic, push.key), push.frame))
 
 
+def take_beside(handover: Handover, late: Routed) -> list[Routed]:
+    """Give *late*, which must wait for a place; return what is taken meanwhile."""
+    with ThreadPoolExecutor(1) as pool:
+        giving = pool.submit(handover.give, late)
+        assert not giving.done()
+        taken = handover.take()
+        giving.result()
+    return taken
+
+
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let four wait at most."""
@@ -78,13 +88,8 @@ def test_when_it_is_full_whoever_gives_something_else_waits() -> None:
     for each in given:
         handover.give(each)
     late = routed(1, name="bob")
-    with ThreadPoolExecutor(1) as pool:
-        giving = pool.submit(handover.give, late)
-        assert not giving.done()
-        taken = handover.take()
-        giving.result()
 
-    assert taken == given
+    assert take_beside(handover, late) == given
     assert handover.take() == [late]
 
 
@@ -96,13 +101,8 @@ def test_what_was_taken_is_not_replaced_any_more() -> None:
     for each in given:
         handover.give(each)
     late = routed(1)
-    with ThreadPoolExecutor(1) as pool:
-        giving = pool.submit(handover.give, late)
-        assert not giving.done()
-        taken = handover.take()
-        giving.result()
 
-    assert taken == given
+    assert take_beside(handover, late) == given
     assert handover.take() == [late]
 
 
