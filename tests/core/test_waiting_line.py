@@ -139,7 +139,7 @@ def test_a_line_that_ends_again_and_again_stands_if_it_is_there_most_of_the_time
 def test_two_bursts_far_apart_are_no_overload_though_nobody_looked_in_between() -> None:
     node = experienced(NS_PER_MS // 10)
     for _ in range(2):
-        node.come(130)
+        node.come(3 * CALM_TURN_NS // node.service_ns // 2)
         node.turn()
         node.turn()
         assert not node.line
@@ -236,6 +236,73 @@ def test_it_is_over_when_the_line_was_short_for_a_while() -> None:
     assert node.line.look(node.now_ns)
     node.run(2 * CALM_NS, times=0.5)
     assert not node.line.look(node.now_ns)
+
+
+def test_an_overload_ends_though_the_line_is_long_for_a_moment_again_and_again() -> None:
+    node = overloaded()
+
+    for _ in range(10):
+        node.come(STANDING_NS // SERVICE_NS + 20)
+        node.run(CALM_NS // 3, times=0.5)
+
+    assert not node.line.is_overloaded
+
+
+def test_an_overload_that_goes_on_for_long_ends_no_later() -> None:
+    node = overloaded()
+    node.run(5 * NS_PER_S, times=3)
+
+    node.run(WAIT_NS_MAX + CALM_NS + INTERVAL_NS)
+
+    assert not node.line.is_overloaded
+
+
+def test_twice_what_can_be_done_stays_an_overload() -> None:
+    node = overloaded()
+
+    for _ in range(200):
+        node.run(CALM_NS // 20, times=2)
+        assert node.line.is_overloaded
+
+
+@pytest.mark.parametrize(("more", "is_over"), [(-3, True), (3, False)])
+def test_it_is_over_when_the_whole_line_late_or_not_is_too_short_to_stand(
+    more: int, *, is_over: bool
+) -> None:
+    node = overloaded()
+    length = STANDING_NS // SERVICE_NS + more
+
+    while node.now_ns < 4 * CALM_NS:
+        node.come(max(length - len(node.line), 0))
+        node.turn()
+        for each in list(node.line.waiting)[length:]:
+            node.line.leave(each)
+
+    assert node.line.is_overloaded is not is_over
+
+
+def test_it_is_over_when_all_who_wait_hang_up() -> None:
+    node = overloaded()
+    for each in list(node.line.waiting):
+        node.line.leave(each)
+
+    assert node.line.look(node.now_ns + CALM_NS - 2 * CALM_TURN_NS)
+    assert not node.line.look(node.now_ns + CALM_NS)
+
+
+def test_an_overload_lasts_as_long_as_the_last_who_is_refused_waits() -> None:
+    line, now_ns = WaitingLine[int](), 0
+    for each in range(5000):
+        line.join(each, 0)
+
+    while not line.is_overloaded:
+        now_ns += CALM_TURN_NS
+        line.take_turn(now_ns, 0)
+    for each in range(5000):
+        line.leave(each)
+
+    assert line.look(now_ns + CALM_NS - 1)
+    assert not line.look(now_ns + CALM_NS)
 
 
 def test_the_turn_is_shorter_as_soon_as_it_is_an_overload() -> None:
@@ -360,3 +427,34 @@ def test_each_has_one_end_and_nobody_is_forgotten(steps: list[tuple[str, int]]) 
             assert not late or len(turn.refused) == REFUSED_PER_TURN
             assert turn.served or turn.refused or not waiting or line.is_overloaded
         assert len(line) == len(waiting)
+
+
+@settings(deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([0, 0, 1, 3]), st.integers(0, 4), st.sampled_from([0, 0, 1, 9])
+        ),
+        max_size=40,
+    )
+)
+def test_an_overload_is_weighed_in_and_out(stretches: list[tuple[int, int, int]]) -> None:
+    node = Node()
+    there_ns = 0  # somebody
+    for bursts, duration, leavers in stretches:
+        node.come(bursts * 100)
+        before_ns, was_overloaded = node.now_ns, node.line.is_overloaded
+        while node.now_ns < before_ns + duration * 50 * NS_PER_MS:
+            began_ns, is_there = node.now_ns, bool(node.line)
+            node.turn()
+            there_ns += is_there * (node.now_ns - began_ns)
+        if node.line.is_overloaded:
+            assert there_ns >= INTERVAL_NS
+        if was_overloaded and not node.line.is_overloaded:
+            there_ns = 0
+        for each in list(node.line.waiting)[: leavers * 100]:
+            node.line.leave(each)
+
+    for each in list(node.line.waiting):
+        node.line.leave(each)
+    assert not node.line.look(node.now_ns + CALM_NS)
