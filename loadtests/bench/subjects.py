@@ -69,7 +69,7 @@ class Subject:
 
     def cpu_ns(self) -> int:
         """Return the processor time of all its threads since its start, user and system."""
-        return time.clock_gettime_ns(~self.pid << 3 | _CPUCLOCK_SCHED)
+        return cpu_ns(self.pid)
 
     def kept_off_ns(self) -> int:
         """Return for how long its main thread could have run, and others had the processor.
@@ -168,6 +168,11 @@ class Subject:
             # A gateway that does not answer is noticed by whoever measures it.
             with contextlib.suppress(SubjectError):
                 self.ask("/metrics")
+
+
+def cpu_ns(pid: int) -> int:
+    """Return the processor time of all the threads of a process since its start."""
+    return time.clock_gettime_ns(~pid << 3 | _CPUCLOCK_SCHED)
 
 
 def by_lane(exposition: str, metric: str) -> dict[str, float]:

@@ -1,12 +1,13 @@
 """What hurts one lane does not reach the others, and a full spool keeps its reserve: in short."""
 
 from collections import Counter, defaultdict
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.faults.bulkhead_load import Heard
-from tests.faults.bulkheads import FAULTS, OTHERS, RATIO_MAX, bulkheads, worsts
+from tests.faults.bulkheads import FAULTS, OTHERS, RATIO_MAX, Pace, bulkheads, worsts
 from tests.faults.reserve import Sizes, Told, reserve, row
 from tests.faults.row import Scale
 
@@ -46,6 +47,14 @@ def test_one_lane_that_suffers_is_not_hidden_by_those_that_do_not() -> None:
 
     assert str(median) == "1.43 (wallet: calm 2.0 ms)"
     assert tail.ratio > RATIO_MAX
+
+
+def test_the_pace_follows_what_the_machine_can_do() -> None:
+    pace = Pace(per_s=300, slice_s=1.0, rounds=1, busy=0.4)
+
+    assert pace.at(0.1) == pytest.approx(1200)
+    assert pace.at(0.8) == pytest.approx(150)
+    assert replace(pace, busy=None).at(0.8) == 300
 
 
 @pytest.mark.parametrize(
