@@ -43,9 +43,10 @@ kills: $(VENV)/.dev  ## SIGKILL a thousand times under load, at named points too
 	@$(PY) -m tests.faults --full --only kills
 
 BASE :=
-bench: $(VENV)/.dev  ## measure, update README's tables (4 min); BASE=COMMIT: against that commit
+bench: $(VENV)/.dev  ## measure, update README's tables (7 min); BASE=COMMIT: against that commit
 ifeq ($(BASE),)
 	@$(PY) -m tests.system.bench --readme README.md
+	@$(PY) -m loadtests.bench.sockets --readme README.md
 	@$(PY) -m loadtests.stages --readme README.md
 else
 	@$(PY) -m loadtests.bench --base $(BASE)

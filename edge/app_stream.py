@@ -16,7 +16,8 @@ from edge.shell.stream.door import StreamDoor
 from edge.shell.stream.host import Host, limits_of, times_of
 from edge.shell.stream.hub import Hub
 from edge.shell.stream.registry import Registry
-from edge.shell.stream.socket_wire import SocketProtocol, WireLimits
+from edge.shell.stream.socket_wire import SocketProtocol
+from edge.shell.stream.speaking import WireLimits
 from edge.shell.stream.talk import Talk
 
 
@@ -55,6 +56,7 @@ def stream_of(
     registry = Registry[Talk](
         config.limits.connections, per_session=settings.sockets_per_session
     )
+    hub = Hub(open_push_reader(config.origin), registry, timing)
     host = Host(
         house=ingest.house,
         keys=ingest.keys,
@@ -62,6 +64,7 @@ def stream_of(
         meters=ingest.meters,
         refusals=ingest.refusals,
         registry=registry,
+        pushes=hub,
         lanes=lanes,
         rng=random.Random(),  # noqa: S311  # spreads clients, no secret
         times=times_of(settings),
@@ -74,7 +77,6 @@ def stream_of(
     def make_protocol(talk: Talk) -> SocketProtocol:
         return SocketProtocol(talk, governor, ingest.clock, limits)
 
-    hub = Hub(open_push_reader(config.origin), registry, timing)
     origins = frozenset(config.http.allowed_origins)
-    door = StreamDoor(host, ingest.life, origins, hub, make_protocol)
+    door = StreamDoor(host, ingest.life, origins, make_protocol)
     return Streams(door, registry, hub)

@@ -15,6 +15,7 @@ from typing import Final, Self
 import msgspec
 
 from edge.core.lane import Lane
+from edge.core.ops import BATCH_EVENTS_MAX, BURST_S, FRAME_BYTES_MAX
 from edge.sections import (
     Admin,
     Auth,
@@ -71,8 +72,6 @@ _ANY_ADDRESS: Final = {"0.0.0.0", "::"}  # noqa: S104  # to compare with, not to
 _HOST_NAME: Final = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})*")
 # Source: RFC 6454 §6.2: a scheme's usual port is left out.
 _USUAL_PORT: Final = re.compile(r"http://.*[^:]:80|https://.*[^:]:443")
-# One frame of the longest kind: below it none could ever be read.
-_FRAME_BYTES_MAX: Final = 64 << 10
 
 
 class Config(Section, frozen=True):
@@ -179,9 +178,12 @@ def _stream_faults(config: Config) -> Iterator[ConfigError]:
     stream = config.stream
     if stream.pong_s > stream.ping_s:
         yield ConfigError("stream.pong_s", "must not be above stream.ping_s")
-    if stream.in_flight_bytes < _FRAME_BYTES_MAX:
-        complaint = f"must be at least {_FRAME_BYTES_MAX >> 10}KiB, one frame"
+    if stream.in_flight_bytes < FRAME_BYTES_MAX:
+        complaint = f"must be at least {FRAME_BYTES_MAX >> 10}KiB, one frame"
         yield ConfigError("stream.in_flight_bytes", complaint)
+    if stream.events_per_s * BURST_S < BATCH_EVENTS_MAX:
+        complaint = f"must be at least {BATCH_EVENTS_MAX // BURST_S}: a frame is no burst"
+        yield ConfigError("stream.events_per_s", complaint)
     if stream.sockets_per_session > config.limits.connections.per_player:
         complaint = "must not be above limits.connections.per_player"
         yield ConfigError("stream.sockets_per_session", complaint)

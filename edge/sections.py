@@ -50,7 +50,8 @@ class Node(Section, frozen=True):
         name: Of this node, in every envelope; unique within the region.
         region: Of this node, in every envelope.
         settle_s: How long listeners stay open after SIGTERM, while the load balancer notices.
-        drain_s: How long it forwards after the last request, before it exits.
+        drain_s: How long it forwards after the last request, before it exits; what has begun,
+            sockets too, has a second to end even if this is 0.
         memory_max: Resident; above it new connections are refused and telemetry is shed.
     """
 
@@ -162,12 +163,13 @@ class Connections(Section, frozen=True):
 
     Attributes:
         total: Of this process.
-        per_address: From one IPv4 /32 or IPv6 /64.
+        per_address: From one IPv4 /32 or IPv6 /64; ``None`` (``false``): behind a proxy, where
+            all have one.
         per_player: Of one player, all sessions together.
     """
 
     total: Sockets = 10_000
-    per_address: Sockets = 200
+    per_address: Sockets | None = 200
     per_player: Sockets = 3
 
 
@@ -200,6 +202,8 @@ class Stream(Section, frozen=True):
         ping_s: Between two pings.
         pong_s: How long a pong may take.
         frames_per_s: Text frames; beyond them it is closed.
+        events_per_s: Of all frames, whatever becomes of them; beyond them it is not read. A
+            hundred times what a player may have accepted, and at worst 3 % of a processor.
         control_frames_per_s: Pings and pongs; beyond them it is closed.
         in_flight_bytes: Of frames whose verdicts are not told; beyond them it is not read.
     """
@@ -209,6 +213,7 @@ class Stream(Section, frozen=True):
     ping_s: Seconds = 20
     pong_s: Seconds = 10
     frames_per_s: Sockets = 50
+    events_per_s: Sockets = 2000
     control_frames_per_s: Sockets = 10
     in_flight_bytes: Size = 256 << 10
 

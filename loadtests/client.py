@@ -75,7 +75,11 @@ class Tokens(Protocol):
     """Where access tokens come from."""
 
     async def token(self, *, is_spent: bool) -> str | None:
-        """Return a token; *is_spent*: another one than the last. ``None``: there is none now."""
+        """Return a token; *is_spent*: another one than the last. ``None``: there is none now.
+
+        Raises:
+            OSError: Who issues them cannot be reached; counts as none now.
+        """
         ...
 
 
@@ -297,7 +301,7 @@ class Client:
         try:
             async with asyncio.timeout(TOKEN_TIMEOUT_S):
                 return await self._tokens.token(is_spent=is_spent)
-        except TimeoutError:
+        except OSError:  # which is what too long is, too
             return None
 
     async def _wait(self, until_s: float) -> None:

@@ -8,8 +8,10 @@ from typing import Final, Literal
 import msgspec
 from typing_extensions import override
 
+from edge.core.laggards import Parcel
 from edge.core.principal import Kind, Principal
-from edge.core.push import PUSH_TOPIC
+from edge.core.push import PUSH_TOPIC, Push, read_push
+from edge.shell.stream.frames import text_frame
 from origin_client.origin import Record
 
 TOPIC: Final = "jackpots"
@@ -40,6 +42,15 @@ def push_value(
 ) -> bytes:
     """The same as it lies in the topic."""
     return msgspec.json.encode(push_event(number, to, key=key, **members))
+
+
+def push_parcel(
+    number: int, to: str = "all", *, key: str | None = None, **members: object
+) -> Parcel:
+    """The same on its way to sockets."""
+    push = read_push(push_value(number, to, key=key, **members))
+    assert isinstance(push, Push)
+    return Parcel(push.label, text_frame(push.frame))
 
 
 def push_record(offset: int, value: bytes | None = None, *, partition: int = 0) -> Record:
@@ -153,7 +164,6 @@ class FakeSocket:
         write_buffer_bytes: What its client has not read.
         got: Frames, in order.
         reads: Whether its client reads.
-        breaks: Raised by the next frame: it has a bug.
     """
 
     principal: Principal
@@ -162,17 +172,14 @@ class FakeSocket:
     write_buffer_bytes: int = 0
     got: list[bytes] = field(default_factory=list[bytes])
     reads: bool = True
-    breaks: Exception | None = None
 
-    def push(self, frame: bytes) -> None:
+    def push(self, frame: bytes) -> bool:
         """Keep *frame*."""
         assert self.is_open, "nothing is written to who is gone"
-        if self.breaks is not None:
-            bug, self.breaks = self.breaks, None
-            raise bug
         self.got.append(frame)
         if not self.reads:
             self.write_buffer_bytes += len(frame)
+        return True
 
     @property
     def numbers(self) -> list[int]:

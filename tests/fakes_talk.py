@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -42,6 +43,11 @@ class FakeWire:
         closed: With what it was closed.
         is_hearing: Whether its frames would be heard.
         is_paused: Whether they wait.
+        is_halted: Whether something else keeps them.
+        has_stirred: Whether anything comes of it, if not whole frames.
+        is_cut: Whether its connection was cut.
+        is_dead: Whether nothing reaches it, as nobody has noticed yet.
+        write_buffer_bytes: What it has not taken.
     """
 
     said: list[Told] = field(default_factory=list[Told])
@@ -50,17 +56,21 @@ class FakeWire:
     is_hearing: bool = True
     is_paused: bool = False
     is_halted: bool = False
+    has_stirred: bool = False
     is_cut: bool = False
+    is_dead: bool = False
     write_buffer_bytes: int = 17
 
-    def send(self, payload: bytes) -> None:
+    def send(self, payload: bytes) -> bool:
         """Read it."""
         assert self.closed is None, "nothing is said behind a close frame"
-        self.said.append(msgspec.json.decode(payload, type=Told))
+        if not self.is_dead:
+            self.said.append(msgspec.json.decode(payload, type=Told))
+        return not self.is_dead
 
-    def send_wire(self, frame: bytes) -> None:
+    def send_wire(self, frame: bytes) -> bool:
         """Read it, as if it were a plain text."""
-        self.send(frame)
+        return self.send(frame)
 
     def ping(self) -> None:
         """Count it."""
@@ -125,16 +135,20 @@ class FakeRefetcher:
         keys: What is looked at.
         fetched: What is there after a fetch; ``None``: nothing new.
         asked: For whom it was asked.
+        bug: What it raises then, if anything.
     """
 
     keys: FakeKeys = field(default_factory=FakeKeys)
     fetched: IssuerKeys | None = None
     asked: list[str] = field(default_factory=list[str])
+    bug: Exception | None = None
 
     async def refetch(self, issuer: str) -> bool:
         """Swap the keys, if there are others."""
         self.asked.append(issuer)
         await asyncio.sleep(0.1)
+        if self.bug is not None:
+            raise self.bug
         if self.fetched is None:
             return False
         self.keys.held = self.fetched
@@ -149,6 +163,31 @@ class FakeRefetcher:
 
 
 @dataclass
+class FakePushes:
+    """Are there after a second.
+
+    Attributes:
+        wanted: How often they were waited for.
+        begun: How often they were only asked for.
+        on_want: What happens meanwhile.
+    """
+
+    wanted: int = 0
+    begun: int = 0
+    on_want: Callable[[], None] = lambda: None
+
+    async def want(self) -> None:
+        """Wait until they are read."""
+        self.wanted += 1
+        await asyncio.sleep(1)
+        self.on_want()
+
+    def begin(self) -> None:
+        """Count."""
+        self.begun += 1
+
+
+@dataclass
 class Lobby:
     """A process's sockets, and all they share."""
 
@@ -157,6 +196,7 @@ class Lobby:
     refetcher: FakeRefetcher = field(default_factory=FakeRefetcher)
     meters: Meters = field(default_factory=Meters)
     told: RecordingCourier = field(default_factory=RecordingCourier)
+    pushes: FakePushes = field(default_factory=FakePushes)
     settings: Stream = field(default_factory=Stream)
     bounds: Connections = field(default_factory=Connections)
     quotas: tuple[Quota, ...] = ()
@@ -174,6 +214,7 @@ class Lobby:
             meters=self.meters,
             refusals=refusals(self.told),
             registry=self.registry,
+            pushes=self.pushes,
             lanes=lambda: {"bet": "open"},
             rng=random.Random(7),  # noqa: S311  # replayable, no secret
             times=times_of(self.settings),

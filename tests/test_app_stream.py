@@ -33,7 +33,11 @@ def test_the_door_of_sockets_has_its_settings_and_the_house_of_requests(tmp_path
     assert door.origins == {"https://play.example"}
     assert door.host.registry.bounds.total == 7
     assert door.host.limits == Told(
-        frame_bytes=65_536, events=200, frames_per_s=3, in_flight_bytes=1 << 20
+        frame_bytes=65_536,
+        events=200,
+        frames_per_s=3,
+        events_per_s=2000,
+        in_flight_bytes=1 << 20,
     )
     assert isinstance(ingest, Ingest)
     assert door.host.house is ingest.house

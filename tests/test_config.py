@@ -199,6 +199,11 @@ ISSUER_WITH = '[[auth.issuers]]\nissuer = "https://id.example"\naudience = "edge
             id="less than a frame",
         ),
         pytest.param(
+            ISSUER + "[stream]\nevents_per_s = 39",
+            "stream.events_per_s",
+            id="a frame longer than the burst",
+        ),
+        pytest.param(
             ISSUER + "[stream]\nsockets_per_session = 4",
             "stream.sockets_per_session",
             id="more sockets of a session than of its player",

@@ -30,9 +30,9 @@ from edge.core.contract import (
     event_schemas,
     reference,
 )
-from edge.core.decode import BATCH_EVENTS_MAX
 from edge.core.lane import Lane
 from edge.core.ops import (
+    BATCH_EVENTS_MAX,
     FRAME_BYTES_MAX,
     SUBPROTOCOL,
     ByeOp,

@@ -22,6 +22,7 @@ from typing import Final
 import msgspec
 
 from edge.core.admit import House, Interrupted, admit_events
+from edge.core.authenticate import reconfirm
 from edge.core.decode import decode_frame
 from edge.core.instant import NS_PER_MS, NS_PER_S, Instant
 from edge.core.ops import RefusedEntry, TokenOp, VerdictsOp, encode
@@ -70,6 +71,7 @@ class Heard(msgspec.Struct, frozen=True):
             frame is counted as far as it came, but no report goes out for it: its client would
             take what is not listed as refused for durable.
         is_trespassing: Too many events were another's: the socket ends.
+        distrust: Why its speaker is believed no longer: nothing was read, and the socket ends.
     """
 
     verdicts: Sequence[Verdict] = ()
@@ -79,6 +81,7 @@ class Heard(msgspec.Struct, frozen=True):
     reject: Reject | None = None
     bug: BaseException | None = None
     is_trespassing: bool = False
+    distrust: Reject | None = None
 
 
 class Conversation:
@@ -125,11 +128,18 @@ class Conversation:
     def hear(self, text: bytes, now: Instant) -> Heard:
         """Walk one text frame through the house.
 
+        Time and directives are asked again first: one instant decides, that of the complete
+        frame, and no timer may have run since a clock was set or a machine slept.
+
         Args:
             text: The whole message, UTF-8.
             now: When it was complete.
         """
         self._frames += 1
+        try:
+            reconfirm(self.principal, self._house.gate, now)
+        except Reject as reject:
+            return Heard(distrust=reject)
         try:
             op = decode_frame(text)
         except Reject as reject:
@@ -201,12 +211,18 @@ class Conversation:
     def renew(self, principal: Principal) -> None:
         """Go on under a newer token.
 
+        Recall knows what was accepted under its brand and jurisdiction: under others its retries
+        would be conflicts. Whoever plays elsewhere now logs in anew, to another session.
+
         Raises:
             Reject: SUBJECT_MISMATCH: it is another player's, or of another session.
+                BRAND_MISMATCH: it is of another brand or jurisdiction.
         """
         mine = self.principal
         if (principal.subject, principal.session) != (mine.subject, mine.session):
             raise Reject(Reason.SUBJECT_MISMATCH, "not this socket's player or session")
+        if (principal.brand, principal.jurisdiction) != (mine.brand, mine.jurisdiction):
+            raise Reject(Reason.BRAND_MISMATCH, "not this socket's brand or jurisdiction")
         self.principal = principal
 
     def refuse_token(self, reject: Reject) -> None:

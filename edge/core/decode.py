@@ -33,11 +33,10 @@ from edge.core.attributes import SEQ_MAX, attribute_check, is_id, with_valid_tra
 from edge.core.catalogue.registry import SPECS, WIRE_TYPES, are_fine, check, spec_of
 from edge.core.event import Event, Spec, WireEvent
 from edge.core.lane import Lane
-from edge.core.ops import EventsOp, TokenOp
+from edge.core.ops import BATCH_EVENTS_MAX, EventsOp, TokenOp
 from edge.core.pointer import pointer_of
 from edge.core.reject import Reason, Reject
 
-BATCH_EVENTS_MAX: Final = 200  # design.md §4
 EVENT_BYTES_MAX: Final = 8 * 1024
 TELEMETRY_BYTES_MAX: Final = 32 * 1024  # 256 samples
 

@@ -1,8 +1,8 @@
-"""What slow sockets have not got yet: of each key the latest push, and no more than is bounded.
+"""Pushes that a slow socket cannot take now in; out, oldest first, when it can: the latest of each.
 
-In come pushes that a socket cannot take now; out they go, oldest first, when it can. A newer
-push of the same topic and key replaces the older one, which is counted as conflated; it stands
-at the end of the line, for that is the order in which they were published.
+It owns what is waited for, and its bounds. A newer push of the same topic and key replaces the
+older one, which is counted as conflated; it stands at the end of the line, for that is the order
+in which they were published.
 
 A push is kept once, however many sockets wait for it. When there is no more room, of one socket
 or in total, the socket's own oldest are dropped, and counted: nobody's lag costs another.
@@ -10,6 +10,8 @@ or in total, the socket's own oldest are dropped, and counted: nobody's lag cost
 
 from collections.abc import Hashable
 from typing import Final, Generic, TypeVar
+
+from edge.core.push import Label
 
 KEYS_MAX: Final = 256
 """Pushes that one socket waits for. A client that is so far behind loads its state anew."""
@@ -25,15 +27,17 @@ class Parcel:
     """One push on its way, shared by all it is for.
 
     Attributes:
+        label: Whom it is for.
         key: Topic and key: of these the latest counts.
         frame: What is written to a socket.
         holders: How many sockets wait for it.
     """
 
-    __slots__ = ("frame", "holders", "key")
+    __slots__ = ("frame", "holders", "key", "label")
 
-    def __init__(self, key: tuple[str, str], frame: bytes) -> None:
-        self.key: Final = key
+    def __init__(self, label: Label, frame: bytes) -> None:
+        self.label: Final = label
+        self.key: Final = (label.topic, label.key)
         self.frame: Final = frame
         self.holders = 0
 
@@ -49,7 +53,7 @@ class Laggards(Generic[SocketT]):
 
     Attributes:
         conflated: Pushes that a newer one replaced, once for each socket.
-        dropped: Pushes for which there was no room, or whose socket went, as above.
+        dropped: Pushes for which there was no room, or that were forgotten, as above.
         held_bytes: What is waited for takes now.
     """
 
@@ -99,7 +103,7 @@ class Laggards(Generic[SocketT]):
         return parcel
 
     def forget(self, socket: SocketT) -> None:
-        """Drop what *socket*, which is gone, still waits for."""
+        """Drop what *socket* still waits for: it is gone, or may not have it any more."""
         for parcel in self._lines.pop(socket, {}).values():
             self._release(parcel)
             self.dropped += 1

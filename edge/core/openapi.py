@@ -28,9 +28,9 @@ from edge.core.contract import (
     event_schemas,
     reference,
 )
-from edge.core.decode import BATCH_EVENTS_MAX, EVENT_BYTES_MAX, TELEMETRY_BYTES_MAX
+from edge.core.decode import EVENT_BYTES_MAX, TELEMETRY_BYTES_MAX
 from edge.core.lane import Authority, Lane
-from edge.core.ops import SUBPROTOCOL
+from edge.core.ops import BATCH_EVENTS_MAX, SUBPROTOCOL
 from edge.core.reject import Reason
 from edge.core.schema import DIALECT, Schema, definition_name, definitions_of, event_schema
 

@@ -16,6 +16,12 @@ BEARER: Final = "bearer."
 """Before a token among the subprotocols: the one place where a browser can put it."""
 
 FRAME_BYTES_MAX: Final = 64 * 1024  # design.md §4: a text frame, its fragments together
+BATCH_EVENTS_MAX: Final = 200  # design.md §4: of one frame, or one request
+FRAGMENTS_MAX: Final = 64  # of it: a client that streams does so by the KiB
+
+BURST_S: Final = 5
+"""Of each rate of a socket, at once: for so long its client may have been in a tunnel, or a frame
+of it parked."""
 
 _EventT = TypeVar("_EventT")
 _ENCODER: Final = msgspec.json.Encoder()
@@ -63,12 +69,14 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         frame_bytes: Of one text frame, its fragments together.
         events: In one frame.
         frames_per_s: Text frames; more are a flood, and end the socket.
+        events_per_s: Whatever their verdicts; when there are more, nothing is read for a while.
         in_flight_bytes: Of frames without a verdict; when there are more, nothing is read.
     """
 
     frame_bytes: int
     events: int
     frames_per_s: int
+    events_per_s: int
     in_flight_bytes: int
 
 

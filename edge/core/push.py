@@ -67,21 +67,31 @@ class Fault(enum.StrEnum):
     TOO_LARGE = "too_large"
 
 
-class Push(msgspec.Struct, frozen=True, gc=False):
-    """One push, checked.
+class Label(msgspec.Struct, frozen=True, gc=False):
+    """Whom a push is for, and what it makes pointless.
 
     Attributes:
         audience: What kind of sockets it is for.
         name: Which player, session or brand; ``""`` for all.
         topic: Only for those who subscribed to it.
         key: A newer one of the same topic and key takes its place at whoever has not got it.
-        frame: The op as clients get it, JSON.
     """
 
     audience: Audience
     name: str
     topic: str
     key: str
+
+
+class Push(msgspec.Struct, frozen=True, gc=False):
+    """One push, checked.
+
+    Attributes:
+        label: Whom it is for.
+        frame: The op as clients get it, JSON.
+    """
+
+    label: Label
     frame: bytes
 
 
@@ -106,7 +116,7 @@ def read_push(value: bytes) -> Push | Fault:
         return Fault.TOO_LARGE
     audience, _, name = to.partition(":")
     op = PushOp(msgspec.Raw(event))
-    return Push(cast("Audience", audience), name, topic, key, encode(op))
+    return Push(Label(cast("Audience", audience), name, topic, key), encode(op))
 
 
 def _is_cloud_event(members: Mapping[str, object]) -> bool:

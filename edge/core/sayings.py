@@ -8,11 +8,11 @@ from typing import Final, Literal, NamedTuple
 
 import msgspec
 
-from edge.core.closing import BYES
+from edge.core.closing import DRAINING
 from edge.core.contract import EXAMPLE
-from edge.core.decode import BATCH_EVENTS_MAX
 from edge.core.lane import Lane
 from edge.core.ops import (
+    BATCH_EVENTS_MAX,
     FRAME_BYTES_MAX,
     ByeOp,
     EventsOp,
@@ -99,6 +99,7 @@ SAYINGS: Final[Sequence[Saying]] = (
                 frame_bytes=FRAME_BYTES_MAX,
                 events=BATCH_EVENTS_MAX,
                 frames_per_s=50,
+                events_per_s=2000,
                 in_flight_bytes=256 * 1024,
             ),
             lanes={lane.value: "open" for lane in Lane},
@@ -158,8 +159,8 @@ SAYINGS: Final[Sequence[Saying]] = (
         "takeLeave",
         "The last frame: why the socket is closed, and when to come back.",
         ByeOp(
-            code=BYES[Reason.DRAINING.code],
-            reason=Reason.DRAINING.code,
+            code=DRAINING.code,
+            reason=DRAINING.reason,
             reconnect_after_ms=420,
         ),
     ),

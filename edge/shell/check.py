@@ -19,6 +19,7 @@ from edge.config import (
     ConfigError,
     DirectiveSettings,
     Issuer,
+    Limits,
     OriginSettings,
     SpoolSettings,
 )
@@ -75,6 +76,7 @@ def check(path: Path | None, environ: Mapping[str, str]) -> list[Finding]:
         _try("admin.port", lambda: _take("admin", config.admin.host, config.admin.port)),
         *_try_issuers(config),
         *_try_directives(config.directives),
+        *_doubt_addresses(config.limits),
     ]
     lock = worker_directory(config.spool) / LOCK_NAME
     if (owner := stranger(lock)) is not None:
@@ -162,6 +164,17 @@ def _try_directives(settings: DirectiveSettings) -> Iterator[Finding]:
     elif not reading.errors:
         found = f"can be read; directives that are believed: {len(reading.believed)}"
         yield Finding(Level.OK, "directives.source", found)
+
+
+def _doubt_addresses(limits: Limits) -> Iterator[Finding]:
+    """Doubt that sockets are counted by address where requests are not: behind a proxy."""
+    per_address = limits.connections.per_address
+    if limits.address is None and per_address is not None:
+        doubt = (
+            f"is {per_address}, and limits.address is false: where a proxy makes one address of "
+            "all clients, no more than these get a socket; set it to false there"
+        )
+        yield Finding(Level.WARNING, "limits.connections.per_address", doubt)
 
 
 def _open_spool(settings: SpoolSettings) -> Finding:

@@ -5,7 +5,8 @@ Theory of operation
 Today the one source is a mounted file (:mod:`edge.shell.directive_file`), looked at four times a
 second in a thread of its own, so a disk that hangs holds up nobody. What is new goes into the
 table that each request asks, and in the same step of the loop to the *listener*, which ends live
-sockets: from then on nothing of theirs is admitted.
+sockets: from then on nothing of theirs is admitted. Of many that are new each portion acts as soon
+as it is judged.
 
 What is held is written down for the next start, beside the spool and never in the way of the
 next look; a start believes it before it looks at the source. Whatever goes wrong with the source
@@ -33,7 +34,8 @@ from edge.shell.keys.flight import Flight
 log: Final = logging.getLogger("edge.directives")
 
 POLL_S: Final = 0.25
-"""Design.md: a revocation acts within a second; the rest of it is for judging and a busy loop."""
+"""Design.md: a revocation acts within a second; the rest of it is for judging, a thousand that come
+at once, and a busy loop."""
 
 START_TIMEOUT_S: Final = 5.0
 """How long a start waits for the first look: 10,000 directives take 3 s. Then the doors open with
@@ -98,6 +100,7 @@ class Directives:
         self._store = DirectiveStore(directory)
         self._recovered: Sequence[Kept] = ()
         self._unsaved = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None  # from the first look on
         self._looks: Flight[None] = Flight("directives")
         self._readings: deque[Reading] = deque()  # two at most: nobody looks while one is left
         self._saves: Flight[None] = Flight("directives-kept")
@@ -108,7 +111,8 @@ class Directives:
         if settings.source is not None and settings.keys is not None:
             self.is_followed = True
             self._keys = settings.keys
-            self._file = DirectiveFile(Path(settings.source), Path(settings.keys))
+            source, keys = Path(settings.source), Path(settings.keys)
+            self._file = DirectiveFile(source, keys, self._act_soon)
 
     async def start(self) -> None:
         """Know what is revoked before the doors open, as far as it is to be known.
@@ -137,6 +141,7 @@ class Directives:
             TimeoutError: An earlier look, cancelled, has not come back.
         """
         if self.is_followed:
+            self._loop = asyncio.get_running_loop()
             await self._looks.run(self._look)
             while self._readings:
                 self._take(self._readings.popleft())
@@ -192,6 +197,18 @@ class Directives:
                 self._unsaved.set()
             else:
                 told = None
+
+    def _act_soon(self, believed: Sequence[Revocation]) -> None:
+        """Have a portion act while the rest is judged; called by the thread that looks.
+
+        Raises:
+            RuntimeError: The loop is closed, and nobody waits for this look any more.
+        """
+        assert self._loop is not None, "a look comes first"
+        self._loop.call_soon_threadsafe(self._act, believed)
+
+    def _act(self, believed: Sequence[Revocation]) -> None:
+        self._learn(Reading(believed=believed), self._clock.now())
 
     def _take(self, reading: Reading) -> None:
         """Act on one reading."""

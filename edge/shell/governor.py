@@ -27,6 +27,10 @@ HELD_BYTES_MAX: Final = 16 << 20
 """Of requests that were read before their turn, all connections together: 400 of 40 KiB. Full:
 the next is refused at once."""
 
+FRAMES_BYTES_MAX: Final = 12 << 20
+"""With so much held, no more of it may be of sockets: theirs may wait for a disk or for their own
+client, for seconds, and a request that waits for a moment is not to be refused for that."""
+
 LOOK_AGAIN_S: Final = CALM_NS / NS_PER_S
 """How often an overload is looked at: nobody else says that it is over when nobody comes."""
 
@@ -59,7 +63,7 @@ class Governor:
         meters: Those that are refused are counted there.
 
     Attributes:
-        held_bytes: Read and not begun, of all connections.
+        held_bytes: Read and not begun, of all connections, sockets among them.
     """
 
     def __init__(self, clock: Clock, meters: Meters) -> None:
@@ -112,10 +116,11 @@ class Governor:
 
     def hold(self, size_bytes: int) -> bool:
         """Take room for what was read too early; return whether there is any."""
-        has_room = self.held_bytes + size_bytes <= HELD_BYTES_MAX
-        if has_room:
-            self.held_bytes += size_bytes
-        return has_room
+        return self._hold(size_bytes, HELD_BYTES_MAX)
+
+    def hold_frames(self, size_bytes: int) -> bool:
+        """Take room for what came on a socket that hears nothing just now, as :meth:`hold`."""
+        return self._hold(size_bytes, FRAMES_BYTES_MAX)
 
     def release(self, size_bytes: int) -> None:
         """Give room back."""
@@ -124,6 +129,12 @@ class Governor:
     def count_refused(self) -> None:
         """Count one request that was refused unread."""
         self._meters.requests_refused[REFUSED_AS] += 1
+
+    def _hold(self, size_bytes: int, bytes_max: int) -> bool:
+        has_room = self.held_bytes + size_bytes <= bytes_max
+        if has_room:
+            self.held_bytes += size_bytes
+        return has_room
 
     def _turn_soon(self) -> None:
         if not self._is_turning:

@@ -24,6 +24,11 @@ IDLE_S: Final = 15
 """Keep-alive connections without a request are closed. Source: threats.md row 4."""
 
 
+GRACE_S_MIN: Final = 1
+"""For what has begun when the process leaves, however little it is given: verdicts that wait for a
+sync, a socket's good-bye and its close. Source: design.md §3a rule 9."""
+
+
 class PortTaken(Exception):  # noqa: N818  # the operator's to settle, not a bug
     """Somebody else listens there; the message says where and what to do."""
 
@@ -89,7 +94,7 @@ class Server(uvicorn.Server):
             app: Answers the requests.
             doorkeeper: Lets connections in.
             governor: Gives them their turn; ``None``: each request begins when it comes.
-            grace_s: How long it waits for what has begun.
+            grace_s: How long it waits for what has begun; at least ``GRACE_S_MIN``.
         """
         self._doorkeeper: Final = doorkeeper
         self._governor: Final = governor
@@ -105,7 +110,7 @@ class Server(uvicorn.Server):
                 proxy_headers=False,
                 server_header=False,
                 timeout_keep_alive=IDLE_S,
-                timeout_graceful_shutdown=grace_s,
+                timeout_graceful_shutdown=max(grace_s, GRACE_S_MIN),
             )
         )
 

@@ -185,7 +185,7 @@ class Figures(Collector):
         )
         yield counter(
             "edge_requests_refused",
-            "Requests refused whole, by code, or http_<status> where there is none.",
+            "Requests and texts refused whole, by code, or http_<status> where there is none.",
             ("reason",),
             (((reason,), count) for reason, count in meters.requests_refused.items()),
         )
@@ -355,7 +355,7 @@ class Figures(Collector):
             ("edge_parked_requests", "Read, and waiting for a turn.", self.governor.waiting),
             (
                 "edge_parked_bytes",
-                "Held of these and of those sent ahead of an answer.",
+                "Held of these, of what was sent ahead, and at sockets that are not heard.",
                 self.governor.held_bytes,
             ),
             (

@@ -39,6 +39,7 @@ const VERDICT_MS = 10_000; // with one that does not judge: twice its spool.sync
 const LEAVE_MS = 2_000; // with one that does not close after its bye
 const HELLO_MS = 20_000; // a socket on which nothing is said is closed after 60 s
 const RENEW_MS = 90_000; // before its end a token is renewed; the gateway warns 60 s before
+const TOKEN_MS = 10_000; // with whoever issues tokens
 const FETCH_AGAIN_MS = 5_000; // there was no token to be had
 const KNOCK_MS = [250, 15_000]; // span of the jitter before a new socket: first, most
 const RETRY_MS = [100, 5_000]; // the same before events that were refused for now
@@ -287,6 +288,7 @@ export class EdgeClient extends EventTarget {
    */
   constructor({url, token, k, topics = []}) {
     super();
+    if (!/^wss?:$/.test(new URL(url).protocol)) throw new TypeError("give a ws: or wss: URL");
     const query = new URLSearchParams({k});
     if (topics.length) query.set("topics", topics.join(","));
     this.#url = `${url.replace(/\/+$/, "")}/v1/stream?${query}`;
@@ -363,15 +365,24 @@ export class EdgeClient extends EventTarget {
     this.#enter("knocking", "");
     const token = await this.#tokenOrNull(this.#need);
     if (this.#state !== "knocking") return;
-    if (token === null) {
-      this.#lose(this.#need === "spent" ? SPENT : CUT, "no token");
-    } else {
-      // The token travels beside the subprotocol: a page sets no headers, and an URL is logged.
-      this.#listen(new WebSocket(this.#url, [SUBPROTOCOL, `bearer.${token}`]));
-      this.#patienceMs = performance.now() + WELCOME_MS;
-      this.#enter("greeting", "");
-    }
+    if (token === null) this.#lose(this.#need === "spent" ? SPENT : CUT, "no token");
+    else this.#greet(token);
     this.#step();
+  }
+
+  #greet(token) {
+    let socket;
+    try {
+      // The token travels beside the subprotocol: a page sets no headers, and an URL is logged.
+      socket = new WebSocket(this.#url, [SUBPROTOCOL, `bearer.${token}`]);
+    } catch {
+      // Its error quotes the token. Only another one can do better.
+      this.#lose(SPENT, "what came as a token is none");
+      return;
+    }
+    this.#listen(socket);
+    this.#patienceMs = performance.now() + WELCOME_MS;
+    this.#enter("greeting", "");
   }
 
   #listen(socket) {
@@ -520,11 +531,18 @@ export class EdgeClient extends EventTarget {
     this.#step();
   }
 
+  /** Ask for a token; one that does not come in time is none now. */
   async #tokenOrNull(why) {
+    let timer;
+    const tooLate = new Promise((resolve) => {
+      timer = setTimeout(resolve, TOKEN_MS, null);
+    });
     try {
-      return await this.#fetchToken(why);
+      return await Promise.race([this.#fetchToken(why), tooLate]);
     } catch {
       return null;
+    } finally {
+      clearTimeout(timer);
     }
   }
 

@@ -32,14 +32,14 @@ class GeneratorError(Exception):
 class Post:
     """What the generator's process does: each order is a method.
 
-    Attributes:
-        jwks: The key set of its tokens' issuer.
+    Args:
+        jwks: The key set of the players' issuer.
+        casino: Who speaks.
     """
 
-    def __init__(self, players: int) -> None:
-        issuer = Issuer()
-        self.jwks = issuer.jwks()
-        self._casino = Casino(issuer, players)
+    def __init__(self, jwks: str, casino: Casino) -> None:
+        self.jwks: Final = jwks
+        self._casino = casino
         self._loads = {load.name: load for load in LOADS}
         self._requests: list[tuple[int, bytes]] = []
         self._client: Client | None = None
@@ -100,8 +100,13 @@ class Post:
 
 def main(players: int, orders: IO[str], results: IO[str]) -> int:
     """Obey until there are no more *orders*."""
+    issuer = Issuer()
+    return obey_all(Post(issuer.jwks(), Casino(issuer, players)), orders, results)
+
+
+def obey_all(post: Post, orders: IO[str], results: IO[str]) -> int:
+    """Have *post* obey until there are no more *orders*; return the process's exit code."""
     gc.disable()
-    post = Post(players)
     _say(results, {"jwks": post.jwks})
     try:
         for line in orders:

@@ -37,8 +37,8 @@ class Report:
         rates = [self._rates(load.name, name) for load in LOADS for name in self.names]
         parts = [
             f"{machine()}; medians of {len(self.course.syncs_ns)} rounds (quartiles).",
-            _table(_RATES, 2, rates),
-            _table(_PACED, 2, self._paced()),
+            table(_RATES, 2, rates),
+            table(_PACED, 2, self._paced()),
         ]
         if comparisons := list(self._comparisons()):
             parts.append("\n".join(comparisons))
@@ -125,7 +125,7 @@ class Report:
         }
 
 
-def _table(heads: Sequence[str], texts: int, rows: Iterable[Sequence[str]]) -> str:
+def table(heads: Sequence[str], texts: int, rows: Iterable[Sequence[str]]) -> str:
     """Write a Markdown table whose first *texts* columns are words, the rest numbers."""
     rule = ["---"] * texts + ["---:"] * (len(heads) - texts)
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (heads, rule, *rows))

@@ -130,10 +130,14 @@ class Casino:
         event = self._event(player, kind, _now())
         return request(orjson.dumps(event), _ONE, player.bearer, player.subject)
 
-    def _filling(self, kind: str) -> tuple[int, bytes]:
-        player, now = next(self._turns), _now()
-        events = [self._event(player, kind, now) for _ in range(FILL_BATCH)]
-        return FILL_BATCH, request(orjson.dumps(events), _MANY, player.bearer, player.subject)
+    def _filling(self, kind: str, count: int = FILL_BATCH) -> tuple[int, bytes]:
+        player = next(self._turns)
+        body = orjson.dumps(self._events(player, kind, count))
+        return count, request(body, _MANY, player.bearer, player.subject)
+
+    def _events(self, player: Player, kind: str, count: int) -> list[Event]:
+        now = _now()
+        return [self._event(player, kind, now) for _ in range(count)]
 
     def _batch(self, count: int) -> bytes:
         shard, now = next(self._shards), _now()

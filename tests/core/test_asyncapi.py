@@ -16,8 +16,7 @@ from edge.core.catalogue.registry import SPECS
 from edge.core.closing import BYES, CLOSE_CODES
 from edge.core.contract import EVENT_REASONS, FRAME_REASONS
 from edge.core.conversation import Conversation
-from edge.core.decode import BATCH_EVENTS_MAX
-from edge.core.ops import InOp, OutOp, RefusedEntry, VerdictsOp, encode
+from edge.core.ops import BATCH_EVENTS_MAX, InOp, OutOp, RefusedEntry, VerdictsOp, encode
 from edge.core.push import Push, read_push
 from edge.core.reject import Reason
 from edge.core.sayings import PUSHED, SAYINGS, Saying

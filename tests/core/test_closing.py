@@ -6,29 +6,41 @@ from pathlib import Path
 import pytest
 
 import edge
-from edge.core.closing import BYES, CLOSE_CODES, SPREAD, close_code, close_label
+from edge.core import closing
+from edge.core.closing import (
+    BYES,
+    CLOSE_CODES,
+    CLOSINGS,
+    SPREAD,
+    End,
+    close_label,
+    end_of,
+)
 from edge.core.reject import Reason
+
+ENDS = [end for each in CLOSINGS for end in each.ends]
 
 
 @pytest.mark.parametrize(
-    ("reason", "code"),
+    ("reason", "end"),
     [
-        (Reason.TOKEN_MISSING, 4401),
-        (Reason.TOKEN_INVALID, 4401),
-        (Reason.TOKEN_EXPIRED, 4401),
-        (Reason.SESSION_REVOKED, 4403),
-        (Reason.SUBJECT_MISMATCH, 4403),
-        (Reason.BRAND_MISMATCH, 4403),
-        (Reason.SCOPE_MISSING, 4403),
-        (Reason.KEYS_UNAVAILABLE, 1013),
+        (Reason.TOKEN_MISSING, (4401, "token_invalid")),
+        (Reason.TOKEN_INVALID, (4401, "token_invalid")),
+        (Reason.TOKEN_EXPIRED, (4401, "token_expired")),
+        (Reason.SESSION_REVOKED, (4403, "session_revoked")),
+        (Reason.SUBJECT_MISMATCH, (4403, "subject_mismatch")),
+        (Reason.BRAND_MISMATCH, (4403, "brand_mismatch")),
+        (Reason.SCOPE_MISSING, (4403, "scope_missing")),
+        (Reason.KEYS_UNAVAILABLE, (1013, "keys_unavailable")),
+        (Reason.INTERNAL_ERROR, (1011, "internal_error")),
     ],
     ids=lambda each: each.code if isinstance(each, Reason) else "",
 )
 def test_a_token_that_is_not_believed_ends_its_socket_with_its_own_code(
-    reason: Reason, code: int
+    reason: Reason, end: End
 ) -> None:
-    assert close_code(reason) == code
-    assert code in CLOSE_CODES
+    assert end_of(reason) == end
+    assert end in ENDS
 
 
 def test_an_end_is_counted_under_our_codes_and_the_commonest_of_clients() -> None:
@@ -39,27 +51,36 @@ def test_an_end_is_counted_under_our_codes_and_the_commonest_of_clients() -> Non
 
 
 def test_whoever_is_sent_away_with_many_is_told_when_to_come_back() -> None:
-    for code in SPREAD:
-        assert "reconnect_after_ms" in CLOSE_CODES[code]
+    assert {code for code, text in CLOSE_CODES.items() if "_after_ms" in text} == SPREAD
+
+
+def test_every_code_stands_in_the_table_once_and_its_ends_have_it() -> None:
+    codes = [each.code for each in CLOSINGS]
+
+    assert codes == sorted(set(codes))
+    assert all(end.code == each.code for each in CLOSINGS for end in each.ends)
 
 
 def test_every_end_of_ours_but_those_of_the_wire_has_a_bye() -> None:
     assert set(BYES.values()) == {code for code in CLOSE_CODES if code > 1009}
-    for reason in Reason:
-        if BYES.get(reason.code) not in {None, 1011, 1012}:
-            assert close_code(reason) == BYES[reason.code]
+    assert len(BYES) == len(ENDS)
 
 
-def test_every_word_that_a_socket_ends_with_is_listed() -> None:
+def test_every_end_there_is_stands_in_the_table() -> None:
+    named = [each for each in vars(closing).values() if isinstance(each, End)]
+
+    assert sorted(named) == sorted(ENDS)
+
+
+def test_nobody_ends_a_socket_but_by_the_table() -> None:
     rooms = Path(edge.__file__).parent / "shell/stream"
-    words = {
-        word
-        for path in rooms.glob("*.py")
-        for found in re.findall(r'end\([\w.]+, "(\w+)"\)|\(SILENT, "(\w+)"\)', path.read_text())
-        for word in found
-        if word
-    }
+    words = "|".join(sorted({end.reason for end in ENDS} - {each.code for each in Reason}))
 
-    codes = {reason.code for reason in Reason}
-    assert words - codes == BYES.keys() - codes
-    assert words <= BYES.keys()
+    found = [
+        (path.name, line.strip())
+        for path in rooms.glob("*.py")
+        for line in path.read_text().splitlines()
+        if re.search(rf'"({words})"|= (4[0-9]{{3}}|101[123])\b', line)
+    ]
+
+    assert found == []

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from edge.core.admit import RawRequest, admit, give_up_refused, greet
+from edge.core.authenticate import LEEWAY_S
 from edge.core.conversation import (
     EVENT_BYTES_MIN,
     TRESPASS_WINDOW_NS,
@@ -14,13 +15,14 @@ from edge.core.conversation import (
     Heard,
 )
 from edge.core.decode import Shape
-from edge.core.instant import NS_PER_S
+from edge.core.instant import NS_PER_S, Instant
 from edge.core.lane import Lane
 from edge.core.ops import RefusedEntry, VerdictsOp
 from edge.core.reject import Reason, Reject
 from edge.core.verdict import Outcome, Tally, conclude
 from tests.core.player_events import MOVES, SLIP, event, frame
-from tests.fakes import NOW, bearer, later, player_token, service_token
+from tests.fakes import NOW, SESSION, bearer, later, player_token, service_token
+from tests.fakes_directives import revocation
 from tests.house import BuggySpool, FakePressure, FakeSpool, house
 
 FAILED: Final = Reject(Reason.LANE_FAILED, retry_after_ns=NS_PER_S)
@@ -522,18 +524,77 @@ def test_a_newer_token_counts_from_the_next_frame_on() -> None:
 
 
 @pytest.mark.parametrize(
-    "claims",
+    ("claims", "reason"),
     [
-        pytest.param({"sub": "player-0002"}, id="another player"),
-        pytest.param({"sid": "0192f3c4-7a10-7c3e-8d52-6b1f0a9e4c12"}, id="another session"),
+        ({"sub": "player-0002"}, Reason.SUBJECT_MISMATCH),
+        ({"sid": "0192f3c4-7a10-7c3e-8d52-6b1f0a9e4c12"}, Reason.SUBJECT_MISMATCH),
+        ({"sub": "player-0002", "brand": "borealis"}, Reason.SUBJECT_MISMATCH),
+        ({"brand": "borealis"}, Reason.BRAND_MISMATCH),
+        ({"jurisdiction": "MT"}, Reason.BRAND_MISMATCH),
     ],
+    ids=["another player", "another session", "a stranger", "brand", "jurisdiction"],
 )
-def test_a_token_of_another_does_not_renew(claims: dict[str, str]) -> None:
+def test_a_token_of_another_does_not_renew(claims: dict[str, str], reason: Reason) -> None:
     socket = Socket()
     other = greet(bearer(player_token(**claims)), socket.house, NOW)
 
     with pytest.raises(Reject) as refused:
         socket.talk.renew(other)
 
-    assert refused.value.reason is Reason.SUBJECT_MISMATCH
+    assert refused.value.reason is reason
     assert socket.talk.principal == socket.principal
+
+
+def test_a_retry_under_another_jurisdiction_would_be_a_conflict() -> None:
+    """Why a renewal may not change it."""
+    socket = Socket()
+    socket.hear(event(1))
+    socket.end(Lane.GAME)
+    elsewhere = greet(bearer(player_token(jurisdiction="MT")), socket.house, NOW)
+
+    [verdict] = Conversation(elsewhere, socket.house).hear(frame(event(1)), NOW).verdicts
+
+    assert verdict.reject is not None
+    assert verdict.reject.reason is Reason.IDEMPOTENCY_CONFLICT
+
+
+def _at(unix_s: float) -> Instant:
+    """A wall clock that was set, or a machine that slept: the steady clock knows nothing of it."""
+    return Instant(round(unix_s * NS_PER_S), NOW.steady_ns + 1)
+
+
+@pytest.mark.parametrize("text", [frame(event(2)), b"{", b""], ids=["events", "bad", "empty"])
+def test_under_a_token_that_is_over_nothing_is_judged_whatever_a_timer_does(
+    text: bytes,
+) -> None:
+    socket = Socket()
+    end_s = socket.principal.expires_unix_s + LEEWAY_S
+
+    last = socket.talk.hear(frame(event(1)), _at(end_s - 1))
+    first = socket.talk.hear(text, _at(end_s))
+
+    assert len(last.verdicts) == 1
+    assert last.distrust is None
+    assert first.distrust is not None
+    assert first.distrust.reason is Reason.TOKEN_EXPIRED
+    assert msgspec.structs.replace(first, distrust=None) == Heard()
+
+
+def test_a_revocation_acts_on_the_next_frame_whoever_was_told_of_it() -> None:
+    socket = Socket()
+    socket.house.gate.revocations.learn([revocation(session=SESSION)], NOW)
+
+    heard = socket.hear(event(1))
+
+    assert heard.distrust is not None
+    assert heard.distrust.reason is Reason.SESSION_REVOKED
+    assert msgspec.structs.replace(heard, distrust=None) == Heard()
+
+
+def test_a_newer_token_puts_the_end_off() -> None:
+    socket = Socket()
+    end_s = socket.principal.expires_unix_s + LEEWAY_S
+    token = player_token(exp=end_s + 3600)
+    socket.talk.renew(greet(bearer(token), socket.house, NOW))
+
+    assert socket.talk.hear(frame(event(1)), _at(end_s)).distrust is None

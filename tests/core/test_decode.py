@@ -10,7 +10,6 @@ from hypothesis import given, strategies as st
 from edge.core.attributes import dataschema
 from edge.core.catalogue.registry import SPECS
 from edge.core.decode import (
-    BATCH_EVENTS_MAX,
     EVENT_BYTES_MAX,
     TELEMETRY_BYTES_MAX,
     Shape,
@@ -19,6 +18,7 @@ from edge.core.decode import (
 )
 from edge.core.event import Event
 from edge.core.lane import Lane
+from edge.core.ops import BATCH_EVENTS_MAX
 from edge.core.reject import Reason, Reject
 from tests.core.catalogue.examples import TIME_MS, example
 

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given, strategies as st
 
 from edge.core.decode import (
-    BATCH_EVENTS_MAX,
     EVENT_BYTES_MAX,
     Shape,
     Unread,
@@ -15,7 +14,7 @@ from edge.core.decode import (
     decode_frame,
 )
 from edge.core.event import Event
-from edge.core.ops import TokenOp
+from edge.core.ops import BATCH_EVENTS_MAX, TokenOp
 from edge.core.reject import Reason, Reject
 from tests.core.catalogue.examples import SESSION, example
 

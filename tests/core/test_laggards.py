@@ -6,12 +6,13 @@ import pytest
 from hypothesis import given, strategies as st
 
 from edge.core.laggards import KEYS_MAX, WAIT_BYTES, Laggards, Parcel
+from edge.core.push import Label
 
 SOCKETS = ("slow", "slower", "stuck")
 
 
-def parcel(key: str, frame: bytes = b"frame") -> Parcel:
-    return Parcel(("topic", key), frame)
+def parcel(key: str, frame: bytes = b"frame", *, topic: str = "topic") -> Parcel:
+    return Parcel(Label("all", "", topic, key), frame)
 
 
 def everything(laggards: Laggards[str], socket: str) -> list[Parcel]:
@@ -44,7 +45,7 @@ def test_of_one_key_the_latest_counts_and_stands_where_it_was_published() -> Non
 
 def test_a_key_counts_within_its_topic() -> None:
     laggards = Laggards[str]()
-    here, there = Parcel(("here", "key"), b""), Parcel(("there", "key"), b"")
+    here, there = parcel("key", topic="here"), parcel("key", topic="there")
     laggards.hold("slow", here)
     laggards.hold("slow", there)
 

@@ -10,9 +10,10 @@ from openapi_spec_validator import validate
 from edge.core.answer import Refused, Verdicts, problem
 from edge.core.catalogue.registry import SPECS
 from edge.core.contract import EVENT_REASONS, HANDSHAKE_REASONS, REQUEST_REASONS
-from edge.core.decode import BATCH_EVENTS_MAX, Shape, decode
+from edge.core.decode import Shape, decode
 from edge.core.event import Event
 from edge.core.openapi import catalogue_document, openapi_document
+from edge.core.ops import BATCH_EVENTS_MAX
 from edge.core.reject import Reason
 from edge.core.schema import event_schema
 from tests.core.catalogue.examples import example

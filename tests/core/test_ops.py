@@ -16,7 +16,9 @@ from edge.core.ops import (
     encode,
 )
 
-LIMITS = Limits(frame_bytes=65536, events=200, frames_per_s=50, in_flight_bytes=262144)
+LIMITS = Limits(
+    frame_bytes=65536, events=200, frames_per_s=50, events_per_s=2000, in_flight_bytes=262144
+)
 REFUSED = RefusedEntry(
     frame=3, index=0, id="…", seq=61, code="clock_skew", pointer="/time", retryable=False
 )
@@ -46,7 +48,7 @@ UNREADABLE = RefusedEntry(
             ),
             '{"op":"welcome","session":"s","known":true,"next_seq":58,"server_time_ms":0,'
             '"expires_at_ms":1,"limits":{"frame_bytes":65536,"events":200,"frames_per_s":50,'
-            '"in_flight_bytes":262144},"lanes":{"bet":"open"}}',
+            '"events_per_s":2000,"in_flight_bytes":262144},"lanes":{"bet":"open"}}',
             id="welcome",
         ),
         pytest.param(

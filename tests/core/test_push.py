@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from hypothesis import given, strategies as st
 
-from edge.core.push import KEY_CHARS_MAX, PUSH_BYTES_MAX, Fault, Push, read_push
+from edge.core.push import KEY_CHARS_MAX, PUSH_BYTES_MAX, Fault, Label, Push, read_push
 
 SESSION: Final = "0198c0de-0000-7000-8000-000000000001"
 EVENT: Final[dict[str, object]] = {
@@ -38,7 +38,7 @@ def test_a_push_is_the_event_under_its_op() -> None:
     push = read_push(record())
 
     assert isinstance(push, Push)
-    assert (push.audience, push.name, push.topic, push.key) == ("all", "", "jackpots", "mega")
+    assert push.label == Label("all", "", "jackpots", "mega")
     assert sent(push) == {"op": "push", "event": EVENT}
 
 
@@ -55,7 +55,7 @@ def test_an_address_names_whom_it_is_for(pushto: str, audience: str, name: str) 
     push = read_push(record(pushto=pushto))
 
     assert isinstance(push, Push)
-    assert (push.audience, push.name) == (audience, name)
+    assert (push.label.audience, push.label.name) == (audience, name)
 
 
 @pytest.mark.parametrize(
@@ -206,8 +206,8 @@ def test_a_push_with_damage_is_a_push_that_clients_can_read_or_a_fault(
     push = read_push(value[:at] + damage + value[at + len(damage) :])
 
     if isinstance(push, Push):
-        event = sent(push)["event"]
+        event, label = sent(push)["event"], push.label
         assert isinstance(event, dict)
-        assert event["pushtopic"] == push.topic
-        assert event["pushkey"] == push.key
-        assert event["pushto"] in (f"{push.audience}:{push.name}", "all")
+        assert event["pushtopic"] == label.topic
+        assert event["pushkey"] == label.key
+        assert event["pushto"] in (f"{label.audience}:{label.name}", "all")

@@ -1,19 +1,29 @@
 """Each thing is due at its time, the gravest first, and once."""
 
+import msgspec
 import pytest
 
 from edge.core.instant import NS_PER_S, Instant
-from edge.core.timetable import Due, Times, Timetable
+from edge.core.ops import BURST_S
+from edge.core.timetable import LOOK_S, Due, Times, Timetable
 from tests.fakes import NOW, NOW_S, later
 
-TIMES = Times(silent_ns=60 * NS_PER_S, ping_ns=20 * NS_PER_S, pong_ns=10 * NS_PER_S)
+EVENTS_PER_S = 100
+TIMES = Times(
+    silent_ns=60 * NS_PER_S,
+    ping_ns=20 * NS_PER_S,
+    pong_ns=10 * NS_PER_S,
+    event_ns=NS_PER_S // EVENTS_PER_S,
+)
 END_S = 3600
 
 
-def timetable(*, is_to_speak: bool = True, first_ping_s: int = 15) -> Timetable:
+def timetable(
+    *, is_to_speak: bool = True, first_ping_s: int = 15, times: Times = TIMES
+) -> Timetable:
     """Of a socket that began at ``NOW``, with a token for an hour."""
     return Timetable(
-        TIMES,
+        times,
         NOW_S + END_S,
         NOW,
         first_ping_ns=first_ping_s * NS_PER_S,
@@ -82,6 +92,92 @@ def test_a_newer_token_puts_both_off() -> None:
     table.pong()
     assert table.take(later(2 * END_S - 60)) is Due.TELL_EXPIRY
     assert table.take(later(2 * END_S + 30)) is Due.END_EXPIRED
+
+
+@pytest.mark.parametrize("first_ping_s", [5, 20, 45, 60])
+def test_a_token_is_looked_at_in_time_however_rare_pings_are(first_ping_s: int) -> None:
+    times = msgspec.structs.replace(TIMES, ping_ns=60 * NS_PER_S)
+    table = timetable(is_to_speak=False, first_ping_s=first_ping_s, times=times)
+
+    found = life(table, 300, hears=False, pongs=True)
+
+    looks = [after_s for after_s, due in found if due in {Due.PING, Due.LOOK}]
+    assert max(map(int.__sub__, looks, [0, *looks])) <= LOOK_S
+    pings = [after_s for after_s, due in found if due is Due.PING]
+    assert pings == list(range(first_ping_s, 301, 60))
+
+
+def test_where_pings_are_frequent_nothing_else_wakes_a_socket() -> None:
+    found = life(timetable(is_to_speak=False), 600, hears=False, pongs=True)
+
+    assert {due for _, due in found} == {Due.PING}
+
+
+@pytest.mark.parametrize("frame", [1, 7, 200])
+def test_a_burst_passes_and_then_so_much_as_the_rate_allows(frame: int) -> None:
+    table, now, spent = timetable(), NOW, 0
+    while not table.rest_ns(now):
+        table.spend(frame, now)
+        spent += frame
+    assert 0 < spent - BURST_S * EVENTS_PER_S <= frame
+
+    begun = spent
+    while (now := _rested(table, now)).steady_ns < later(60).steady_ns:
+        table.spend(frame, now)
+        spent += frame
+
+    assert abs(spent - begun - 60 * EVENTS_PER_S) <= 2 * frame
+
+
+def test_a_rest_is_never_longer_than_the_burst() -> None:
+    times = msgspec.structs.replace(TIMES, event_ns=NS_PER_S * BURST_S // 200)
+    table = timetable(times=times)
+    table.spend(200, NOW)
+    assert table.rest_ns(NOW) == 0
+
+    table.spend(200, NOW)
+
+    assert table.rest_ns(NOW) == BURST_S * NS_PER_S
+
+
+def test_whoever_keeps_to_the_rate_never_rests() -> None:
+    table = timetable()
+
+    for second in range(600):
+        table.spend(EVENTS_PER_S * 5 if second % 5 == 0 else 0, later(second))
+        assert table.rest_ns(later(second)) == 0
+
+
+def test_nobody_saves_up_for_a_longer_burst() -> None:
+    table = timetable()
+    table.spend(1, NOW)
+
+    table.spend(BURST_S * EVENTS_PER_S + EVENTS_PER_S, later(600))
+
+    assert table.rest_ns(later(600)) == NS_PER_S
+
+
+def test_who_comes_back_after_each_wait_comes_when_the_rest_is_over() -> None:
+    table = timetable()
+    table.spend(BURST_S * EVENTS_PER_S + 50, NOW)
+
+    assert table.wait_ns(NOW) == table.rest_ns(NOW) == NS_PER_S // 2
+    assert table.take(later(0.5)) is Due.NOTHING
+    assert table.rest_ns(later(0.5)) == 0
+    assert table.wait_ns(later(0.5)) == 14.5 * NS_PER_S
+
+
+def test_what_is_due_before_the_rest_is_over_is_due_in_its_time() -> None:
+    table = timetable(first_ping_s=1)
+    table.spend(BURST_S * EVENTS_PER_S + 200, NOW)
+
+    assert table.wait_ns(NOW) == NS_PER_S
+    assert table.take(later(1)) is Due.PING
+
+
+def _rested(table: Timetable, now: Instant) -> Instant:
+    """The first instant from *now* on at which it may be read."""
+    return later((now.steady_ns + table.rest_ns(now) - NOW.steady_ns) / NS_PER_S)
 
 
 def test_a_wall_clock_that_was_set_is_noticed_with_the_next_ping() -> None:

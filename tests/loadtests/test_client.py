@@ -33,18 +33,22 @@ class Purse:
 
     Attributes:
         asked: What was asked for: whether the last one was spent.
-        answers: In place of tokens, the next times.
+        answers: In place of tokens, the next times; an error is raised.
     """
 
     asked: list[bool] = field(default_factory=list[bool])
-    answers: deque[str | None] = field(default_factory=deque["str | None"])
+    answers: deque[OSError | None] = field(default_factory=deque["OSError | None"])
     number: int = 1
 
     async def token(self, *, is_spent: bool) -> str | None:
         """Return the one that counts now."""
         self.asked.append(is_spent)
         self.number += is_spent
-        return self.answers.popleft() if self.answers else f"t{self.number}"
+        if not self.answers:
+            return f"t{self.number}"
+        if (answer := self.answers.popleft()) is not None:
+            raise answer
+        return None
 
 
 @dataclass
@@ -260,6 +264,17 @@ def test_no_token_now_is_no_end() -> None:
     stage = play(story, purse=Purse(answers=deque([None, None])))
 
     assert stage.purse.asked == [False, False, False]
+
+
+def test_an_issuer_that_cannot_be_reached_has_no_token_now() -> None:
+    """Planted: only ``TimeoutError`` is caught, and the client ends for good."""
+
+    async def story(stage: Stage) -> None:
+        await stage.say(1)
+
+    away = deque([ConnectionRefusedError("nobody there"), OSError("no route")])
+
+    assert play(story, purse=Purse(answers=deque(away))).purse.asked == [False, False, False]
 
 
 def test_a_purse_that_hangs_has_no_token_now(monkeypatch: pytest.MonkeyPatch) -> None:

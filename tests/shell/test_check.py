@@ -4,7 +4,7 @@ import os
 import shutil
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from zlib import crc32
@@ -235,6 +235,30 @@ def test_a_spool_larger_than_its_disk_is_a_doubt() -> None:
 
     assert doubt.level is Level.WARNING
     assert doubt.text.endswith("when the disk is full, every lane waits")
+
+
+@pytest.mark.parametrize(
+    ("limits", "text"),
+    [
+        ({}, None),
+        ({"EDGE_LIMITS__ADDRESS": "false"}, "is 200, and limits.address is false: "),
+        (
+            {
+                "EDGE_LIMITS__ADDRESS": "false",
+                "EDGE_LIMITS__CONNECTIONS__PER_ADDRESS": "false",
+            },
+            None,
+        ),
+    ],
+    ids=["addresses tell clients apart", "half of it is set", "behind a proxy"],
+)
+def test_a_bound_of_sockets_that_a_proxy_would_fill_alone_is_a_doubt(
+    limits: Mapping[str, str], text: str | None
+) -> None:
+    found = [each for each in checked(BASE, **limits) if each.path.startswith("limits.")]
+
+    assert [each.level for each in found] == [Level.WARNING] * (text is not None)
+    assert all(each.text.startswith(text or "") for each in found)
 
 
 def test_what_a_spool_holds_already_counts_as_room_for_it(

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 
 from edge.core.instant import NS_PER_S
 from edge.core.revocations import Revocation
+from edge.shell import directive_file
 from edge.shell.directive_file import (
     LINES_MAX,
     SOURCE_BYTES_MAX,
@@ -20,7 +21,7 @@ from edge.shell.directive_file import (
 )
 from edge.shell.directive_store import Kept
 from tests.fakes import ES, jwks
-from tests.fakes_directives import DIRECTIVE_JWKS, FORGER, directive, lines
+from tests.fakes_directives import DIRECTIVE_JWKS, FORGER, ORIGIN, directive, lines
 
 LATER: Final = time.time_ns() + 3600 * NS_PER_S
 
@@ -31,6 +32,7 @@ class Mounted:
 
     room: Path
     kept: list[Kept] = field(default_factory=list[Kept])
+    told: list[Sequence[Revocation]] = field(default_factory=list[Sequence[Revocation]])
 
     def __post_init__(self) -> None:
         self.file = self.opened()
@@ -47,7 +49,7 @@ class Mounted:
 
     def opened(self) -> DirectiveFile:
         """A reader that knows nothing yet."""
-        return DirectiveFile(self.source, self.keys)
+        return DirectiveFile(self.source, self.keys, self.told.append)
 
     def write(self, path: Path, octets: bytes) -> None:
         """Replace a file, as a mount changes."""
@@ -281,6 +283,38 @@ def test_recovered_keys_are_good_until_there_are_others(tmp_path: Path) -> None:
 
     assert (ids(reading.believed), reading.is_anew) == (["r-1"], False)
     assert reading.errors == {"keys": f"{here.keys}: No such file or directory"}
+
+
+def test_many_are_told_in_portions_and_each_once(
+    mounted: Mounted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(directive_file, "PORTION", 2)
+    mounted.write(mounted.source, lines(directive(id="r-0")))
+    assert ids(mounted.read().believed) == ["r-0"]
+    bad = directive(FORGER, id="bad")
+
+    reading = mounted.say(
+        lines(*(directive(id=f"r-{n}") for n in range(4)), bad, bad, directive(id="r-4"))
+    )
+
+    assert list(map(ids, mounted.told)) == [["r-1", "r-2"], ["r-3"]]
+    assert ids(reading.believed) == ["r-4"]
+    assert reading.refused == 1
+
+
+def test_by_new_keys_all_are_told_at_once(
+    mounted: Mounted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(directive_file, "PORTION", 1)
+    mounted.say(lines(directive(id="r-1")))
+    mounted.told.clear()
+    mounted.write(mounted.keys, jwks(ORIGIN.jwk(), ES.jwk()))
+
+    reading = mounted.say(lines(*(directive(id=f"r-{n}") for n in range(3))))
+
+    assert reading.is_anew
+    assert sorted(ids(reading.believed)) == ["r-0", "r-1", "r-2"]
+    assert mounted.told == []
 
 
 def test_many_lines_are_all_judged(mounted: Mounted) -> None:

@@ -15,7 +15,7 @@ import pytest
 from edge.config import DirectiveSettings
 from edge.core.principal import Kind, Principal
 from edge.core.revocations import Revocation, Revocations
-from edge.shell import directives as directives_module
+from edge.shell import directive_file, directives as directives_module
 from edge.shell.directives import Directives, DirectiveStatistics
 from tests.fakes import ES, NOW_S, PLAYER, SESSION, FakeClock, jwks
 from tests.fakes_directives import DIRECTIVE_JWKS, FORGER, HOUR_S, directive, lines
@@ -160,6 +160,39 @@ def test_what_comes_later_is_told_in_the_step_in_which_it_is_in_force(place: Pla
     asyncio.run(story())
 
     assert (place.ids(), covered) == ([["r-1"]], [True])
+
+
+def test_of_many_the_first_act_while_the_last_are_judged(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(directive_file, "PORTION", 2)
+    directives, has_acted = place.open(), threading.Event()
+    waited: list[bool] = []
+
+    def step_aside(judged: int) -> None:
+        if judged == 2:
+            waited.append(has_acted.wait(10))
+
+    monkeypatch.setattr(directive_file, "_step_aside", step_aside)
+
+    def listen(new: Sequence[Revocation]) -> None:
+        assert place.covers(directives)
+        place.told.append(new)
+        has_acted.set()
+
+    async def story() -> None:
+        replace(place.source, lines())
+        async with running(directives):
+            directives.listener = listen
+            many = [directive(id=f"r-{n}") for n in range(5)]
+            replace(place.source, lines(*many))
+            await until(lambda: len(place.told) == 3)
+
+    asyncio.run(story())
+
+    assert waited == [True]
+    told = [sorted(ids) for ids in place.ids()]
+    assert told == [["r-0", "r-1"], ["r-2", "r-3"], ["r-4"]]
 
 
 def test_a_line_that_goes_lifts_nothing_and_a_later_directive_does(place: Place) -> None:

@@ -18,7 +18,7 @@ from edge.core.waiting_line import (
     WAIT_NS_MAX,
 )
 from edge.shell import governor as governor_module
-from edge.shell.governor import HELD_BYTES_MAX, REFUSED_AS, Governor
+from edge.shell.governor import FRAMES_BYTES_MAX, HELD_BYTES_MAX, REFUSED_AS, Governor
 from edge.shell.meters import Meters
 from tests.fakes import FakeClock
 
@@ -199,6 +199,18 @@ def test_what_is_held_has_a_bound() -> None:
         assert governor.hold(1)
         governor.release(HELD_BYTES_MAX)
         assert governor.held_bytes == 0
+
+    play(story)
+
+
+def test_sockets_leave_room_for_requests() -> None:
+    async def story(governor: Governor, _: FakeClock) -> None:
+        assert governor.hold_frames(FRAMES_BYTES_MAX)
+        assert not governor.hold_frames(1)
+        assert governor.hold(HELD_BYTES_MAX - FRAMES_BYTES_MAX)
+        governor.release(FRAMES_BYTES_MAX)
+        assert governor.hold_frames(FRAMES_BYTES_MAX - (HELD_BYTES_MAX - FRAMES_BYTES_MAX))
+        assert not governor.hold_frames(1), "nor take what requests have"
 
     play(story)
 

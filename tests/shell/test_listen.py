@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from collections import Counter
+from typing import cast
 
 import pytest
 import uvloop
@@ -101,6 +102,39 @@ def test_the_server_serves_as_many_as_are_let_in_until_it_leaves() -> None:
 
     assert answers == [b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 503 Service Unavailable\r\n"]
     assert doorkeeper.connections == 0
+
+
+class Guest:
+    """A socket that waits for its sync before it says good-bye."""
+
+    def __init__(self, connections: set[object]) -> None:
+        self.connections = connections
+        self.has_said_goodbye = False
+        connections.add(self)
+
+    def shutdown(self) -> None:
+        """Be told that the server leaves."""
+        asyncio.get_running_loop().call_later(0.6, self.leave)
+
+    def leave(self) -> None:
+        """Be gone."""
+        self.has_said_goodbye = True
+        self.connections.remove(self)
+
+
+def test_what_has_begun_may_end_however_little_grace_there_is() -> None:
+    async def story() -> Guest:
+        server = Server(hello, Doorkeeper(lambda _: False, Counter()), grace_s=0)
+        with listen("http", "127.0.0.1", 0) as sock:
+            serving = asyncio.create_task(server.serve([sock]))
+            while not server.started:  # noqa: ASYNC110  # uvicorn has no event for it
+                await asyncio.sleep(0.01)
+            guest = Guest(cast("set[object]", server.server_state.connections))
+            server.should_exit = True
+            await serving
+        return guest
+
+    assert asyncio.run(story()).has_said_goodbye
 
 
 def test_who_comes_as_the_server_leaves_is_answered_or_told_to_go() -> None:

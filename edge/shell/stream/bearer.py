@@ -1,7 +1,8 @@
 """Who bears the token a socket lives by: looked at again while it lives, replaced by a newer one.
 
-In comes a token, as the client sends it or as it was stored; out goes one call: it counts, or it
-does not and the socket ends, or that cannot be said now.
+In comes a token, as the client sends it or as it was stored; out goes one call for the newest that
+the client has sent: it counts, or it does not and the socket ends, or that cannot be said now. Of
+the stored one only bad news goes out.
 
 A token may name a key that its issuer has begun to use since, or does not use any more; then the
 keys are fetched, at most as often as the keyring does that for all, and the token is tried once
@@ -10,13 +11,16 @@ one is tried.
 """
 
 import asyncio
+import logging
 from typing import Final, Protocol
 
 from edge.core.admit import greet
 from edge.core.authenticate import UnknownKey
 from edge.core.principal import Principal
-from edge.core.reject import Reject
+from edge.core.reject import Reason, Reject
 from edge.shell.stream.host import Host
+
+log: Final = logging.getLogger("edge.stream")
 
 
 class Holder(Protocol):
@@ -82,12 +86,18 @@ class Bearer:
             task.add_done_callback(self._host.fetches.discard)
 
     async def _fetch(self, issuer: str) -> None:
-        """Try once more with newer keys; cancelled, or if that fails, the token stays untried."""
+        """Try what waits once more, whether newer keys have come or not; a bug ends the socket.
+
+        Cancelled, which only the end of the loop does, it leaves the token untried.
+        """
         try:
             await self._host.keys.refetch(issuer)
-        finally:
             self._is_fetching = False
             untried, self._untried = self._untried, None
-        if untried is not None and self._holder.is_open:
-            authorization, is_new = untried
-            self._try(authorization, is_new=is_new, may_fetch=False)
+            if untried is not None and self._holder.is_open:
+                authorization, is_new = untried
+                self._try(authorization, is_new=is_new, may_fetch=False)
+        except Exception:  # the supervisor of this task: nobody else waits for it
+            log.exception("a token could not be tried for a bug, which ends its socket")
+            if self._holder.is_open:
+                self._holder.learn(Reject(Reason.INTERNAL_ERROR), is_new=False)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence, Set as AbstractSet
 from dataclasses import dataclass
 from functools import lru_cache
 from http import HTTPStatus
-from typing import Final, Protocol
+from typing import Final
 from urllib.parse import parse_qs
 
 from starlette.types import Receive, Scope, Send
@@ -40,14 +40,6 @@ _TOPIC: Final = re.compile(TOPIC_PATTERN).fullmatch
 _NONE: Final[AbstractSet[str]] = frozenset()
 
 
-class Pushes(Protocol):
-    """Where pushes come from."""
-
-    async def want(self) -> None:
-        """Return when what is published from now on is read; or soon, if it cannot be."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class StreamDoor:
     """``GET /v1/stream``.
@@ -56,14 +48,12 @@ class StreamDoor:
         host: What all sockets share.
         life: Knows whether the process is leaving.
         origins: Whose pages may connect.
-        pushes: Told when somebody wants some.
         protocol: Makes the connection's other half, which hears and speaks for a talk.
     """
 
     host: Host
     life: Life
     origins: AbstractSet[str]
-    pushes: Pushes
     protocol: Callable[[Talk], asyncio.BaseProtocol]
 
     async def __call__(self, scope: Scope, _: Receive, send: Send) -> None:
@@ -121,9 +111,9 @@ class _Handshake:
         door.host.registry.check(self._address, None)
         principal = self.principal = await self._greet(authorization)
         authorise_stream(principal)
-        topics = _topics(self._scope["query_string"]) if principal.reads_stream else _NONE
-        if topics:
-            await door.pushes.want()
+        topics = _topics(self._scope["query_string"])
+        if topics and principal.reads_stream:
+            await door.host.pushes.want()
             # A revocation that came meanwhile has found no socket of theirs to end.
             greet(authorization, door.host.house, door.host.clock.now())
         # From here to the switch nothing waits: what is free now is free then.

@@ -1,7 +1,6 @@
-"""Reads the topic of pushes, in a thread of its own, from its end on, through every outage.
+"""Records of the topic of pushes in, from its end on; out, pushes that are ready to be written.
 
-In go an origin's reader and whoever takes pushes; out come those, checked and ready to be
-written. It owns a place in the topic.
+It has a thread of its own, and owns a place in the topic, which it keeps through every outage.
 
 Theory of operation
 -------------------
@@ -27,7 +26,6 @@ from edge.core.laggards import Parcel
 from edge.core.push import PUSH_TOPIC, Fault, read_push
 from edge.shell.forward import Timing
 from edge.shell.stream.frames import text_frame
-from edge.shell.stream.handover import Routed
 from origin_client.give_way import give_way
 from origin_client.open import Reader
 from origin_client.origin import OriginError, OriginUnavailable, Record
@@ -56,7 +54,7 @@ class Feed:
     def __init__(
         self,
         reader: Reader,
-        give: Callable[[Routed], None],
+        give: Callable[[Parcel], None],
         stand: Callable[[], None],
         timing: Timing,
     ) -> None:
@@ -138,7 +136,7 @@ class Feed:
             self.faults[push] += 1
             self._tell_fault(push, record)
         else:
-            self._give(Routed(push, Parcel((push.topic, push.key), text_frame(push.frame))))
+            self._give(Parcel(push.label, text_frame(push.frame)))
 
     def _tell_fault(self, fault: Fault, record: Record) -> None:
         now_ns = self._now_ns()

@@ -91,8 +91,13 @@ class FrameReader:
 
     @property
     def unread_bytes(self) -> int:
-        """How much waits."""
-        return len(self._unread) - self._at
+        """How much waits, with what has come of a message that has begun."""
+        return len(self._unread) - self._at + sum(map(len, self._fragments or ()))
+
+    @property
+    def is_between(self) -> bool:
+        """Whether no message or control frame has begun and is not whole."""
+        return not self._unread and self._fragments is None
 
     def feed(self, data: bytes) -> None:
         """Take what came behind the rest."""

@@ -1,8 +1,8 @@
-"""Pushes on their way from the thread that reads them to the event loop; bounded.
+"""Pushes in from the thread that reads them; out, to the event loop, all there are at once.
 
-In come parcels, out they go in the same order, all that are there at once. When it is full, a
-parcel takes the place of an older one for the same sockets under the same key; is there none,
-the reader waits: what it has not read is safe at the origin, and only late.
+They keep their order, and are bounded. When it is full, a push takes the place of an older one
+for the same sockets under the same key; is there none, the reader waits: what it has not read is
+safe at the origin, and only late.
 """
 
 import threading
@@ -10,24 +10,9 @@ from collections.abc import Callable
 from typing import Final
 
 from edge.core.laggards import Parcel
-from edge.core.push import Push
+from edge.core.push import Label
 
 WAITING_MAX: Final = 256  # of the largest, 8 MiB; as many again are being given out meanwhile
-
-
-class Routed:
-    """A push and what is written of it.
-
-    Attributes:
-        push: Whom it is for.
-        parcel: What they get.
-    """
-
-    __slots__ = ("parcel", "push")
-
-    def __init__(self, push: Push, parcel: Parcel) -> None:
-        self.push: Final = push
-        self.parcel: Final = parcel
 
 
 class Handover:
@@ -45,30 +30,29 @@ class Handover:
         self.superseded = 0
         self._wake: Final = wake
         self._change: Final = threading.Condition()  # over what follows
-        self._waiting: list[Routed] = []
-        self._places: dict[tuple[str, str, str, str], int] = {}  # of the newest of each
+        self._waiting: list[Parcel] = []
+        self._places: dict[Label, int] = {}  # of the newest of each
         self._is_awake = False
         self._is_closed = False
 
-    def give(self, routed: Routed) -> None:
-        """Hand *routed* over; waits while it is full, and forgets it once closed."""
-        push = routed.push
-        same = (push.audience, push.name, push.topic, push.key)
+    def give(self, parcel: Parcel) -> None:
+        """Hand *parcel* over; waits while it is full, and forgets it once closed."""
+        label = parcel.label
         with self._change:
-            self._change.wait_for(lambda: self._has_place(same))
+            self._change.wait_for(lambda: self._has_place(label))
             if self._is_closed:
                 return
             if len(self._waiting) < WAITING_MAX:
-                self._places[same] = len(self._waiting)
-                self._waiting.append(routed)
+                self._places[label] = len(self._waiting)
+                self._waiting.append(parcel)
             else:
-                self._waiting[self._places[same]] = routed
+                self._waiting[self._places[label]] = parcel
                 self.superseded += 1
             is_asleep, self._is_awake = not self._is_awake, True
         if is_asleep:
             self._wake()
 
-    def take(self) -> list[Routed]:
+    def take(self) -> list[Parcel]:
         """Return what waits; when it is nothing, whoever gives next wakes us."""
         with self._change:
             taken, self._waiting = self._waiting, []
@@ -83,5 +67,5 @@ class Handover:
             self._is_closed = True
             self._change.notify()
 
-    def _has_place(self, same: tuple[str, str, str, str]) -> bool:
-        return self._is_closed or len(self._waiting) < WAITING_MAX or same in self._places
+    def _has_place(self, label: Label) -> bool:
+        return self._is_closed or len(self._waiting) < WAITING_MAX or label in self._places

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from edge.config import Stream
 from edge.core.admit import House
-from edge.core.decode import BATCH_EVENTS_MAX
 from edge.core.instant import NS_PER_MS, NS_PER_S, Instant
-from edge.core.ops import FRAME_BYTES_MAX, Limits, WelcomeOp, encode
+from edge.core.ops import BATCH_EVENTS_MAX, FRAME_BYTES_MAX, Limits, WelcomeOp, encode
 from edge.core.principal import Principal
 from edge.core.timetable import Times
 from edge.shell.clock import Clock
@@ -44,12 +43,17 @@ class Wire(Protocol):
         """Whether we do not read, so that the client's silence says nothing."""
         ...
 
-    def send(self, payload: bytes) -> None:
-        """Send one text frame."""
+    @property
+    def has_stirred(self) -> bool:
+        """Whether anything came since the last ping, be it a part of a frame."""
         ...
 
-    def send_wire(self, frame: bytes) -> None:
-        """Send a frame that is serialised already."""
+    def send(self, payload: bytes) -> bool:
+        """Send one text frame; return whether it may still be sent."""
+        ...
+
+    def send_wire(self, frame: bytes) -> bool:
+        """Send a frame that is serialised already; return whether it may still be sent."""
         ...
 
     def ping(self) -> None:
@@ -77,6 +81,18 @@ class Wire(Protocol):
         ...
 
 
+class Pushes(Protocol):
+    """Where pushes come from."""
+
+    async def want(self) -> None:
+        """Return when what is published from now on is read; or soon, if it cannot be."""
+        ...
+
+    def begin(self) -> None:
+        """Have what is published read from now on, as far as it can be."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Host:
     """Shared by all sockets.
@@ -88,6 +104,7 @@ class Host:
         meters: Counts outcomes.
         refusals: Told of each, event or frame.
         registry: The open sockets.
+        pushes: Told when somebody wants some.
         lanes: Says how each lane is: ``open``, ``full`` or ``failed``.
         rng: Spreads pings, and those who are to come back.
         times: The settings' times.
@@ -101,6 +118,7 @@ class Host:
     meters: Meters
     refusals: Refusals
     registry: "Registry[Talk]"
+    pushes: Pushes
     lanes: Callable[[], Mapping[str, str]]
     rng: random.Random
     times: Times
@@ -119,6 +137,7 @@ def times_of(settings: Stream) -> Times:
         silent_ns=settings.silent_s * NS_PER_S,
         ping_ns=settings.ping_s * NS_PER_S,
         pong_ns=settings.pong_s * NS_PER_S,
+        event_ns=NS_PER_S // settings.events_per_s,
     )
 
 
@@ -128,6 +147,7 @@ def limits_of(settings: Stream) -> Limits:
         frame_bytes=FRAME_BYTES_MAX,
         events=BATCH_EVENTS_MAX,
         frames_per_s=settings.frames_per_s,
+        events_per_s=settings.events_per_s,
         in_flight_bytes=settings.in_flight_bytes,
     )
 

@@ -86,7 +86,8 @@ class Registry(Generic[SocketT]):
         """
         if len(self._open) >= self.bounds.total:
             raise Reject(Reason.TOO_MANY_CONNECTIONS, "sockets in total")
-        if self._addresses[address] >= self.bounds.per_address:
+        per_address = self.bounds.per_address
+        if per_address is not None and self._addresses[address] >= per_address:
             raise Reject(Reason.TOO_MANY_CONNECTIONS, "of one address", status=429)
         if principal is not None and self._has_enough(principal):
             raise Reject(Reason.TOO_MANY_CONNECTIONS, "of one player", status=429)
@@ -99,7 +100,7 @@ class Registry(Generic[SocketT]):
             self._named[kind][name][socket] = None
         siblings = list(self.sockets_of("session", socket.principal.session))
         for older in siblings[: -self._per_session]:
-            older.end(REPLACED, "replaced")
+            older.end(*REPLACED)
 
     def hide(self, socket: SocketT) -> None:
         """Find *socket* no more: it has begun to end."""

@@ -3,8 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
-from edge.core.closing import FORBIDDEN
-from edge.core.reject import Reason
+from edge.core.closing import REVOKED
 from edge.core.revocations import Revocation
 from edge.shell.stream.registry import Registry, Socket
 
@@ -29,4 +28,4 @@ def end_revoked(registry: Registry[SocketT], revocations: Sequence[Revocation]) 
 
 def _end(sockets: Iterable[SocketT]) -> None:
     for socket in list(sockets):  # who ends leaves the collection
-        socket.end(FORBIDDEN, Reason.SESSION_REVOKED.code)
+        socket.end(*REVOKED)

@@ -145,6 +145,39 @@ def test_nobody_is_told_who_has_left_meanwhile(lobby: Lobby) -> None:
     assert play(lobby.clock, story()).learnt == []
 
 
+@pytest.mark.parametrize("is_new", [True, False], ids=["a newer token", "a look"])
+def test_a_bug_in_fetching_keys_leaves_nobody_without_an_answer(
+    lobby: Lobby, caplog: pytest.LogCaptureFixture, *, is_new: bool
+) -> None:
+    async def story() -> FakeHolder:
+        token, holder = borne(lobby)
+        lobby.refetcher.forget()
+        lobby.refetcher.bug = RuntimeError("planted")
+        if is_new:
+            token.replace(NEWER)
+        else:
+            token.look()
+        await asyncio.sleep(1)
+        return holder
+
+    assert play(lobby.clock, story()).learnt == [(Reason.INTERNAL_ERROR, False)]
+    assert lobby.host.fetches == set()
+    assert [record.name for record in caplog.records] == ["edge.stream"]
+
+
+def test_a_bug_in_fetching_keys_says_nothing_to_who_has_left_meanwhile(lobby: Lobby) -> None:
+    async def story() -> FakeHolder:
+        token, holder = borne(lobby)
+        lobby.refetcher.forget()
+        lobby.refetcher.bug = RuntimeError("planted")
+        token.look()
+        holder.is_open = False
+        await asyncio.sleep(1)
+        return holder
+
+    assert play(lobby.clock, story()).learnt == []
+
+
 @pytest.mark.parametrize("token", ["x", "\N{SNOWMAN}", ""])
 def test_what_is_no_token_is_refused(lobby: Lobby, token: str) -> None:
     bearing, holder = borne(lobby)

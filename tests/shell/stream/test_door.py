@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Set as AbstractSet
+from collections.abc import Mapping, Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,25 +38,6 @@ class FakeProtocol(asyncio.BaseProtocol):
 
 
 @dataclass
-class FakePushes:
-    """Is there after a second.
-
-    Attributes:
-        wanted: How often.
-        on_want: What happens meanwhile.
-    """
-
-    wanted: int = 0
-    on_want: Callable[[], None] = lambda: None
-
-    async def want(self) -> None:
-        """Wait until they are read."""
-        self.wanted += 1
-        await asyncio.sleep(1)
-        self.on_want()
-
-
-@dataclass
 class Porch:
     """A door, those who knock, and what is behind it.
 
@@ -66,7 +47,6 @@ class Porch:
 
     lobby: Lobby = field(default_factory=Lobby)
     life: Life = field(default_factory=Life)
-    pushes: FakePushes = field(default_factory=FakePushes)
     switched: list[tuple[list[tuple[bytes, bytes]], Any]] = field(
         default_factory=list[tuple[list[tuple[bytes, bytes]], Any]]
     )
@@ -98,7 +78,7 @@ class Porch:
             "extensions": {EXTENSION: {"switch": self._switch}},
         } | more
         origins = frozenset({"https://play.example"})
-        door = StreamDoor(self.lobby.host, self.life, origins, self.pushes, FakeProtocol)
+        door = StreamDoor(self.lobby.host, self.life, origins, FakeProtocol)
         play(self.lobby.clock, door(scope, answer.receive, answer.send))
         return answer
 
@@ -297,20 +277,20 @@ def test_what_can_be_a_topic_is_subscribed_to(
     porch.knock(query=query)
 
     assert porch.switched[0][1].talk.topics == topics
-    assert porch.pushes.wanted == (1 if topics else 0)
+    assert porch.lobby.pushes.wanted == (1 if topics else 0)
 
 
-def test_whoever_may_not_read_gets_no_pushes_and_is_let_in(porch: Porch) -> None:
+def test_whoever_may_not_read_yet_is_let_in_and_its_topics_are_remembered(porch: Porch) -> None:
     writer = f"bearer.{player_token(scope='events:write')}"
 
     porch.knock(offer("edge.v1.json", writer), query="topics=jackpot")
 
-    assert porch.switched[0][1].talk.topics == frozenset()
-    assert porch.pushes.wanted == 0
+    assert porch.switched[0][1].talk.topics == {"jackpot"}
+    assert porch.lobby.pushes.wanted == 0
 
 
 def test_whoever_has_waited_is_counted_and_checked_again(porch: Porch) -> None:
-    porch.pushes.on_want = porch.life.drain
+    porch.lobby.pushes.on_want = porch.life.drain
 
     assert porch.refusal(query="topics=jackpot") == (503, "draining")
 
@@ -320,7 +300,7 @@ def test_whoever_is_revoked_while_it_waits_is_not_let_in(porch: Porch) -> None:
         table, now = porch.lobby.house.gate.revocations, porch.lobby.clock.now()
         table.learn([revocation(session=SESSION)], now)
 
-    porch.pushes.on_want = revoke
+    porch.lobby.pushes.on_want = revoke
 
     assert porch.refusal(query="topics=jackpot") == (403, "session_revoked")
 

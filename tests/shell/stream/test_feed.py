@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from edge.core.laggards import Parcel
 from edge.core.push import PUSH_TOPIC, Fault
 from edge.shell.forward import Timing
 from edge.shell.stream import feed as feed_module
 from edge.shell.stream.feed import ILL_NS, TELL_NS, Feed
-from edge.shell.stream.handover import Routed
 from origin_client.open import open_origin, open_reader
 from origin_client.origin import OriginError, OriginUnavailable, Outgoing
 from tests.fakes import FakeClock
@@ -51,8 +51,8 @@ class Scene:
         for _ in range(count):
             self.feed.step()
 
-    def _give(self, routed: Routed) -> None:
-        self.given.append(number_in(routed.parcel.frame))
+    def _give(self, parcel: Parcel) -> None:
+        self.given.append(number_in(parcel.frame))
 
     def _stand(self) -> None:
         self.stood += 1
@@ -212,10 +212,10 @@ def test_a_burst_of_faults_makes_a_line_a_minute(caplog: pytest.LogCaptureFixtur
 
 
 @pytest.fixture
-def follow(tmp_path: Path) -> Callable[[Callable[[Routed], None]], Feed]:
+def follow(tmp_path: Path) -> Callable[[Callable[[Parcel], None]], Feed]:
     """Follows a log in a thread."""
 
-    def made(give: Callable[[Routed], None]) -> Feed:
+    def made(give: Callable[[Parcel], None]) -> Feed:
         reader = open_reader(f"log:{tmp_path}", {})
         timing = Timing(FakeClock(), random.Random(1))  # noqa: S311  # replayable, no secret
         feed = Feed(reader, give, stands.set, timing)
@@ -228,12 +228,12 @@ def follow(tmp_path: Path) -> Callable[[Callable[[Routed], None]], Feed]:
 
 
 def test_in_a_thread_it_reads_a_log_until_it_is_closed(
-    tmp_path: Path, follow: Callable[[Callable[[Routed], None]], Feed]
+    tmp_path: Path, follow: Callable[[Callable[[Parcel], None]], Feed]
 ) -> None:
     origin = open_origin(f"log:{tmp_path}", {})
     given: list[int] = []
     origin.publish(PUSH_TOPIC, [Outgoing(b"all", push_value(1))])
-    feed = follow(lambda routed: given.append(number_in(routed.parcel.frame)))
+    feed = follow(lambda parcel: given.append(number_in(parcel.frame)))
     origin.publish(PUSH_TOPIC, [Outgoing(b"all", push_value(n)) for n in (2, 3)])
     wait_until(lambda: given == [2, 3])
     assert feed.close()
@@ -245,7 +245,7 @@ def test_in_a_thread_it_reads_a_log_until_it_is_closed(
 
 def test_closing_waits_for_its_thread_no_longer_than_it_says(
     tmp_path: Path,
-    follow: Callable[[Callable[[Routed], None]], Feed],
+    follow: Callable[[Callable[[Parcel], None]], Feed],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(feed_module, "STOP_S", 0.01)
@@ -255,7 +255,7 @@ def test_closing_waits_for_its_thread_no_longer_than_it_says(
         threading.Event(),
     )
 
-    def hang(_: Routed) -> None:
+    def hang(_: Parcel) -> None:
         stuck.set()
         gate.wait()
 

@@ -178,6 +178,20 @@ def test_four_fragments_are_not_too_many() -> None:
     assert read([stream]) == ([(TEXT, b"abbc")], None, "")
 
 
+def test_what_has_come_of_a_message_waits_too_and_it_is_known_that_it_has_begun() -> None:
+    reader = FrameReader(BYTES_MAX, FRAGMENTS_MAX)
+    assert reader.is_between
+    reader.feed(client_frame(b"abc", 0x01))
+    assert reader.next() is None
+    assert (reader.is_between, reader.unread_bytes) == (False, 3)
+    reader.feed(client_frame(b"d", 0x80)[:4])
+    assert reader.next() is None
+    assert (reader.is_between, reader.unread_bytes) == (False, 7)
+    reader.feed(client_frame(b"d", 0x80)[4:])
+    assert reader.next() == (TEXT, b"abcd")
+    assert (reader.is_between, reader.unread_bytes) == (True, 0)
+
+
 def test_what_waits_is_counted_and_can_be_forgotten() -> None:
     reader = FrameReader(BYTES_MAX, FRAGMENTS_MAX)
     reader.feed(client_frame(b"x") + client_frame(b"y")[:3])

@@ -6,9 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from edge.core.laggards import Parcel
-from edge.core.push import Push
+from edge.core.push import Label
 from edge.shell.stream import handover as handover_module
-from edge.shell.stream.handover import Handover, Routed
+from edge.shell.stream.handover import Handover
 from tests.fakes_kafka import wait_until
 
 
@@ -23,12 +23,11 @@ class Bell:
         self.rung += 1
 
 
-def routed(key: int, name: str = "") -> Routed:
-    push = Push("player" if name else "all", name, "topic", str(key), b"{}")
-    return Routed(push, Parcel((push.topic, push.key), push.frame))
+def parcel(key: int, name: str = "") -> Parcel:
+    return Parcel(Label("player" if name else "all", name, "topic", str(key)), b"{}")
 
 
-def take_beside(handover: Handover, late: Routed) -> list[Routed]:
+def take_beside(handover: Handover, late: Parcel) -> list[Parcel]:
     """Give *late*, which must wait for a place; return what is taken meanwhile."""
     with ThreadPoolExecutor(1) as pool:
         giving = pool.submit(handover.give, late)
@@ -46,7 +45,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_is_given_is_taken_in_order_and_once() -> None:
     handover = Handover(Bell().ring)
-    given = [routed(number % 2) for number in range(4)]
+    given = [parcel(number % 2) for number in range(4)]
     for each in given:
         handover.give(each)
 
@@ -59,22 +58,22 @@ def test_whoever_takes_is_woken_only_after_it_found_nothing() -> None:
     bell = Bell()
     handover = Handover(bell.ring)
     for number in range(3):
-        handover.give(routed(number))
+        handover.give(parcel(number))
     assert bell.rung == 1
     handover.take()
-    handover.give(routed(3))
+    handover.give(parcel(3))
     assert bell.rung == 1
     handover.take()
     assert handover.take() == []
-    handover.give(routed(4))
+    handover.give(parcel(4))
 
     assert bell.rung == 2
 
 
 def test_when_it_is_full_a_newer_push_takes_the_place_of_the_latest_like_it() -> None:
     handover = Handover(Bell().ring)
-    first, second, third, fourth = (routed(number) for number in (1, 1, 2, 3))
-    newer, newest = routed(1), routed(1)
+    first, second, third, fourth = (parcel(number) for number in (1, 1, 2, 3))
+    newer, newest = parcel(1), parcel(1)
     for each in (first, second, third, fourth, newer, newest):
         handover.give(each)
 
@@ -84,10 +83,10 @@ def test_when_it_is_full_a_newer_push_takes_the_place_of_the_latest_like_it() ->
 
 def test_when_it_is_full_whoever_gives_something_else_waits() -> None:
     handover = Handover(Bell().ring)
-    given = [routed(number, name="ada") for number in range(4)]
+    given = [parcel(number, name="ada") for number in range(4)]
     for each in given:
         handover.give(each)
-    late = routed(1, name="bob")
+    late = parcel(1, name="bob")
 
     assert take_beside(handover, late) == given
     assert handover.take() == [late]
@@ -95,12 +94,12 @@ def test_when_it_is_full_whoever_gives_something_else_waits() -> None:
 
 def test_what_was_taken_is_not_replaced_any_more() -> None:
     handover = Handover(Bell().ring)
-    handover.give(routed(1))
+    handover.give(parcel(1))
     handover.take()
-    given = [routed(number) for number in (2, 3, 4, 5)]
+    given = [parcel(number) for number in (2, 3, 4, 5)]
     for each in given:
         handover.give(each)
-    late = routed(1)
+    late = parcel(1)
 
     assert take_beside(handover, late) == given
     assert handover.take() == [late]
@@ -109,14 +108,14 @@ def test_what_was_taken_is_not_replaced_any_more() -> None:
 def test_closing_ends_the_waiting_and_takes_nothing_more() -> None:
     handover = Handover(Bell().ring)
     for number in range(4):
-        handover.give(routed(number))
-    giver = threading.Thread(target=handover.give, args=(routed(4),))
+        handover.give(parcel(number))
+    giver = threading.Thread(target=handover.give, args=(parcel(4),))
     giver.start()
     handover.close()
     giver.join()
-    handover.give(routed(5))
+    handover.give(parcel(5))
 
-    assert [each.push.key for each in handover.take()] == ["0", "1", "2", "3"]
+    assert [each.label.key for each in handover.take()] == ["0", "1", "2", "3"]
 
 
 def test_two_threads_lose_nothing_and_keep_the_order() -> None:
@@ -129,12 +128,12 @@ def test_two_threads_lose_nothing_and_keep_the_order() -> None:
             awake.wait()
             awake.clear()
             while found := handover.take():
-                taken.extend(int(each.push.key) for each in found)
+                taken.extend(int(each.label.key) for each in found)
 
     taker = threading.Thread(target=take)
     taker.start()
     for number in range(count):
-        handover.give(routed(number))
+        handover.give(parcel(number))
     wait_until(lambda: not taker.is_alive())
 
     assert taken == list(range(count))

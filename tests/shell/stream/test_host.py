@@ -7,13 +7,21 @@ from edge.core.timetable import Times
 from edge.shell.stream.host import limits_of, times_of
 from tests.fakes_talk import Lobby
 
-SETTINGS = Stream(silent_s=3, ping_s=2, pong_s=1, frames_per_s=7, in_flight_bytes=1 << 20)
+SETTINGS = Stream(
+    silent_s=3, ping_s=2, pong_s=1, frames_per_s=7, events_per_s=500, in_flight_bytes=1 << 20
+)
 
 
 def test_times_and_bounds_are_those_of_the_settings() -> None:
-    assert times_of(SETTINGS) == Times(3 * NS_PER_S, 2 * NS_PER_S, 1 * NS_PER_S)
+    assert times_of(SETTINGS) == Times(
+        3 * NS_PER_S, 2 * NS_PER_S, 1 * NS_PER_S, NS_PER_S // 500
+    )
     assert limits_of(SETTINGS) == Limits(
-        frame_bytes=65_536, events=200, frames_per_s=7, in_flight_bytes=1 << 20
+        frame_bytes=65_536,
+        events=200,
+        frames_per_s=7,
+        events_per_s=500,
+        in_flight_bytes=1 << 20,
     )
 
 

@@ -121,6 +121,18 @@ def test_one_too_many_is_refused_and_the_others_are_let_in(
     assert refused.value.status == status
 
 
+def test_behind_a_proxy_one_address_may_have_as_many_as_there_is_room_for() -> None:
+    bounds = Connections(total=300, per_address=None)
+    sockets: Registry[FakeSocket] = Registry(bounds, per_session=1)
+    for number in range(300):
+        enter(sockets, who(f"p-{number}", f"s-{number}"))
+
+    with pytest.raises(Reject) as refused:
+        sockets.check(HERE, None)
+
+    assert refused.value.status == 503
+
+
 def test_who_knocks_is_asked_for_room_before_anybody_knows_who_it_is() -> None:
     sockets = registry(per_address=1)
     enter(sockets, who())

@@ -3,25 +3,29 @@
 import asyncio
 import gc
 import logging
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from typing_extensions import override
 
 from edge.config import Stream
+from edge.core.closing import BUG
 from edge.core.conversation import Concluded, Conversation, Heard
 from edge.core.instant import Instant
 from edge.core.lane import Lane
-from edge.core.limit import Quota
-from edge.core.record import Commit, Record
+from edge.core.record import Commit
 from edge.core.reject import Reject
+from edge.core.timetable import Timetable
 from edge.core.verdict import Outcome, Tally
-from edge.shell.spool.commit import Synced
+from edge.shell.meters import Meters
+from edge.shell.refusals import Refusals
+from edge.shell.stream.bearer import Bearer
+from edge.shell.stream.guard import SAID_OF_BUGS
 from edge.shell.stream.talk import GOODBYE_S, Talk
-from tests.core.player_events import MOVES, SLIP, event, frame
+from tests.core.player_events import MOVES, event, frame
 from tests.fakes import NOW_S, SESSION, player_token
 from tests.fakes_loop import play
-from tests.fakes_talk import FakeWire, Lobby, SlowSpool, token_frame, turn
+from tests.fakes_talk import FakeWire, Lobby, token_frame, turn
 
 END_S = 3600
 """When the fakes' tokens end, after ``NOW``."""
@@ -54,6 +58,7 @@ def test_the_first_word_is_welcome(lobby: Lobby) -> None:
                 "frame_bytes": 65_536,
                 "events": 200,
                 "frames_per_s": 50,
+                "events_per_s": 2000,
                 "in_flight_bytes": 262_144,
             },
             "lanes": {"bet": "open"},
@@ -71,115 +76,6 @@ def test_a_session_that_is_known_is_told_where_it_goes_on(lobby: Lobby) -> None:
     assert (welcome["known"], welcome["next_seq"]) == (True, 8)
 
 
-def test_a_verdict_comes_after_its_sync_and_not_before(lobby: Lobby) -> None:
-    async def story() -> list[list[str]]:
-        talk, wire = lobby.socket()
-        talk.hear(frame(event(1), event(2)))
-        await turn()
-        before = wire.ops
-        lobby.spool.sync(Lane.GAME)
-        await turn()
-        return [before, wire.ops]
-
-    assert play(lobby.clock, story()) == [["welcome"], ["welcome", "verdicts"]]
-    assert lobby.meters.received == {"game": 2}
-    assert lobby.meters.outcomes == {Tally(Outcome.ACCEPTED, "none", "game"): 2}
-
-
-def test_all_frames_of_one_commit_and_of_commits_that_end_together_are_one_report(
-    lobby: Lobby,
-) -> None:
-    async def story() -> FakeWire:
-        talk, wire = lobby.socket()
-        talk.hear(frame(event(1), event(2, SLIP)))
-        talk.hear(frame(event(3)))
-        await turn()
-        lobby.spool.sync(Lane.GAME)
-        lobby.spool.sync(Lane.BET)
-        await turn()
-        return wire
-
-    wire = play(lobby.clock, story())
-    assert wire.ops == ["welcome", "verdicts"]
-    assert (wire.said[1]["settled"], wire.said[1]["highest"]) == (3, 3)
-
-
-def test_a_frame_that_waits_for_nothing_is_answered_in_the_same_turn(lobby: Lobby) -> None:
-    async def story() -> FakeWire:
-        talk, wire = lobby.socket()
-        talk.hear(frame())
-        talk.hear(b"nonsense")
-        talk.hear(frame(event(1, subject="player-0002")))
-        await turn()
-        return wire
-
-    wire = play(lobby.clock, story())
-    assert wire.ops == ["welcome", "verdicts"]
-    assert [(r["frame"], r["index"], r["code"]) for r in wire.said[1]["refused"]] == [
-        (2, None, "body_malformed"),
-        (3, 0, "subject_mismatch"),
-    ]
-    assert lobby.meters.requests_refused == {"body_malformed": 1}
-    codes = [each["data"]["code"] for each in lobby.told.told()]
-    assert codes == ["body_malformed", "subject_mismatch"]
-
-
-@pytest.mark.parametrize(
-    ("outcome", "code", "after_ms"),
-    [
-        (Synced.FAILED, "lane_failed", 1000),
-        (Synced.OVERDUE, "lane_failed", 1000),
-        (Synced.FULL, "lane_full", 5000),
-    ],
-)
-def test_an_event_whose_sync_did_not_hold_in_time_may_be_sent_again(
-    lobby: Lobby, outcome: Synced, code: str, after_ms: int
-) -> None:
-    async def story() -> FakeWire:
-        talk, wire = lobby.socket()
-        talk.hear(frame(event(1)))
-        lobby.spool.sync(Lane.GAME, outcome)
-        await turn()
-        return wire
-
-    told = play(lobby.clock, story()).said[1]
-    assert [(r["code"], r["retryable"]) for r in told["refused"]] == [(code, True)]
-    assert told["retry_after_ms"] == after_ms
-
-
-def test_a_copy_of_what_is_overdue_is_refused_in_the_very_next_report(lobby: Lobby) -> None:
-    async def story() -> FakeWire:
-        talk, wire = lobby.socket()
-        talk.hear(frame(event(1)))
-        lobby.spool.sync(Lane.GAME, Synced.OVERDUE)
-        await turn()
-        talk.hear(frame())
-        talk.hear(frame(event(1)))
-        await turn()
-        return wire
-
-    wire = play(lobby.clock, story())
-    assert wire.ops == ["welcome", "verdicts", "verdicts"]
-    assert [(r["frame"], r["code"]) for r in wire.said[2]["refused"]] == [(3, "lane_failed")]
-
-
-def test_a_client_that_is_gone_is_still_counted_and_told_nothing(lobby: Lobby) -> None:
-    async def story() -> FakeWire:
-        talk, wire = lobby.socket()
-        talk.hear(frame(event(1)))
-        talk.lost(1006)
-        lobby.spool.sync(Lane.GAME)
-        await turn()
-        talk.end(1011, "nobody hears it")
-        talk.push(b"{}")
-        return wire
-
-    assert play(lobby.clock, story()).ops == ["welcome"]
-    assert lobby.meters.outcomes == {Tally(Outcome.ACCEPTED, "none", "game"): 1}
-    assert lobby.registry.closed == {"1006": 1}
-    assert len(lobby.registry) == 0
-
-
 @pytest.mark.parametrize(("code", "label"), [(1000, "1000"), (4409, "4409"), (4000, "other")])
 def test_an_end_is_counted_under_a_code_of_ours_or_none(
     lobby: Lobby, code: int, label: str
@@ -189,17 +85,6 @@ def test_an_end_is_counted_under_a_code_of_ours_or_none(
 
     play(lobby.clock, story())
     assert lobby.registry.closed == {label: 1}
-
-
-def test_frames_are_counted_both_ways(lobby: Lobby) -> None:
-    async def story() -> None:
-        talk, _ = lobby.socket()
-        talk.hear(frame())
-        talk.push(b"{}")
-        await turn()
-
-    play(lobby.clock, story())
-    assert lobby.registry.frames == {"in": 1, "out": 3}
 
 
 def test_too_much_in_flight_is_not_read_on_until_less_is() -> None:
@@ -267,6 +152,24 @@ def test_an_end_waits_for_a_sync_that_hangs_for_less_than_a_second(lobby: Lobby)
     assert lobby.meters.outcomes == {Tally(Outcome.ACCEPTED, "none", "game"): 1}
 
 
+@pytest.mark.parametrize(
+    ("code", "reason"), [(1003, "binary"), (1000, ""), (1006, ""), (1013, "")], ids=str
+)
+def test_only_an_end_of_the_talks_own_has_a_bye_and_each_has_its_verdicts(
+    lobby: Lobby, code: int, reason: str
+) -> None:
+    async def story() -> FakeWire:
+        talk, wire = lobby.socket()
+        talk.hear(frame(event(1)))
+        talk.end(code, reason)
+        lobby.spool.sync(Lane.GAME)
+        return wire
+
+    wire = play(lobby.clock, story())
+    assert wire.ops == ["welcome", "verdicts"]
+    assert wire.closed == (code, reason)
+
+
 def test_whoever_leaves_with_the_process_is_told_a_time_of_its_own(lobby: Lobby) -> None:
     async def story() -> list[int]:
         wires = [
@@ -307,11 +210,9 @@ def test_silence_ends_a_socket_that_may_speak_and_no_other(lobby: Lobby) -> None
         )
         wires = [FakeWire(), FakeWire()]
         for talk, wire in zip((writer, reader), wires, strict=True):
+            wire.has_stirred = True  # its pongs
             talk.begin(wire)
-        for _ in range(65):
-            await asyncio.sleep(1)
-            writer.pong()
-            reader.pong()
+        await asyncio.sleep(65)
         return [wire.closed for wire in wires]
 
     assert play(lobby.clock, story()) == [(4408, "silent"), None]
@@ -327,12 +228,37 @@ def test_a_client_that_does_not_answer_a_ping_is_cut(lobby: Lobby) -> None:
     assert (wire.pings, wire.is_cut, wire.closed) == (1, True, None)
 
 
+def test_a_client_of_whom_anything_comes_is_not_cut(lobby: Lobby) -> None:
+    async def story() -> FakeWire:
+        talk, wire = lobby.socket()
+        talk.notice()
+        wire.has_stirred = True  # a part of a frame, its pongs behind it
+        await asyncio.sleep(65)
+        return wire
+
+    wire = play(lobby.clock, story())
+    assert (wire.pings, wire.is_cut, wire.closed) == (3, False, None)
+
+
+def test_who_has_said_something_is_not_silent_though_it_waits_for_its_turn(
+    lobby: Lobby,
+) -> None:
+    async def story() -> FakeWire:
+        talk, wire = lobby.socket()
+        wire.has_stirred = True
+        await asyncio.sleep(59)
+        talk.notice()
+        await asyncio.sleep(5)
+        return wire
+
+    assert play(lobby.clock, story()).closed is None
+
+
 def test_no_pong_is_missed_while_we_do_not_read(lobby: Lobby) -> None:
     async def story() -> FakeWire:
-        talk, wire = lobby.socket(player_token(scope="stream:read"))
+        _, wire = lobby.socket(player_token(scope="stream:read"))
         wire.is_halted = True
         await asyncio.sleep(45)
-        talk.pong()
         return wire
 
     wire = play(lobby.clock, story())
@@ -342,10 +268,9 @@ def test_no_pong_is_missed_while_we_do_not_read(lobby: Lobby) -> None:
 def test_the_end_of_a_token_is_told_and_then_comes(lobby: Lobby) -> None:
     async def story() -> FakeWire:
         talk, wire = lobby.socket()
+        wire.has_stirred = True
         talk.hear(frame())
-        for _ in range(END_S + 29):
-            await asyncio.sleep(1)
-            talk.pong()
+        await asyncio.sleep(END_S + 29)
         assert wire.closed is None
         await asyncio.sleep(1.1)
         return wire
@@ -360,10 +285,9 @@ def test_the_end_of_a_token_is_told_and_then_comes(lobby: Lobby) -> None:
 def test_a_newer_token_puts_the_end_off(lobby: Lobby) -> None:
     async def story() -> FakeWire:
         talk, wire = lobby.socket()
+        wire.has_stirred = True
         talk.hear(token_frame(player_token(exp=NOW_S + 2 * END_S)))
-        for _ in range(END_S + 100):
-            await asyncio.sleep(1)
-            talk.pong()
+        await asyncio.sleep(END_S + 100)
         return wire
 
     wire = play(lobby.clock, story())
@@ -395,6 +319,20 @@ def test_a_newer_token_that_is_not_this_sockets_ends_it(
     assert wire.said[1:] == [bye(code, reason)]
     assert wire.closed == (code, reason)
     assert lobby.meters.requests_refused == {reason: 1}
+
+
+@pytest.mark.parametrize(
+    ("scope", "begun"), [("events:write stream:read", 1), ("events:write", 0)]
+)
+def test_a_newer_token_that_may_have_pushes_has_them_read(
+    lobby: Lobby, scope: str, begun: int
+) -> None:
+    async def story() -> None:
+        talk, _ = lobby.socket(player_token(scope="events:write"))
+        talk.hear(token_frame(player_token(scope=scope)))
+
+    play(lobby.clock, story())
+    assert lobby.pushes.begun == begun
 
 
 def test_a_newer_token_that_cannot_be_judged_now_may_be_sent_again(lobby: Lobby) -> None:
@@ -436,21 +374,6 @@ def test_ten_events_of_others_within_a_minute_end_the_socket(lobby: Lobby) -> No
     assert wire.closed == (4403, "subject_mismatch")
 
 
-def test_a_quota_that_is_used_up_is_a_verdict_and_the_socket_lives() -> None:
-    lobby = Lobby(quotas=(Quota(name="player", quota=1, window_s=60, burst=1),))
-
-    async def story() -> FakeWire:
-        talk, wire = lobby.socket()
-        talk.hear(frame(event(1), event(2)))
-        lobby.spool.sync(Lane.GAME)
-        await turn()
-        return wire
-
-    wire = play(lobby.clock, story())
-    assert [r["code"] for r in wire.said[1]["refused"]] == ["rate_exceeded"]
-    assert wire.closed is None
-
-
 class BuggyConversation(Conversation):
     """Fails where it is told to."""
 
@@ -475,57 +398,96 @@ class BuggyConversation(Conversation):
         return super().report()
 
 
-@pytest.mark.parametrize("place", ["hear", "settle", "report"])
-def test_a_bug_ends_its_socket_and_no_other(
+def fail(*_: object, **__: object) -> Any:
+    """Meet a bug."""
+    raise ZeroDivisionError
+
+
+BUGS: Final = {
+    "begin": (Timetable, "__init__"),
+    "count a frame in": (Timetable, "hear"),
+    "wake": (Timetable, "take"),
+    "look at the token": (Bearer, "look"),
+    "follow a frame": (Timetable, "spend"),
+    "count a verdict": (Meters, "conclude"),
+    "report a refusal": (Refusals, "of_events"),
+}
+LATE: Final = frozenset({"wake", "look at the token"})
+
+
+@pytest.mark.parametrize("place", ["hear", "settle", "report", *BUGS])
+def test_a_bug_anywhere_ends_its_socket_with_1011_and_no_other_and_is_logged_once(
     lobby: Lobby, place: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def story() -> tuple[FakeWire, FakeWire]:
         with monkeypatch.context() as patch:
-            patch.setattr("edge.shell.stream.talk.Conversation", BuggyConversation)
+            patch.setattr("edge.shell.stream.telling.Conversation", BuggyConversation)
+            patch.setattr(BuggyConversation, "fails", place)
+            if place in BUGS:
+                patch.setattr(*BUGS[place], fail)
             buggy, its_wire = lobby.socket()
+            if place != "begin":
+                buggy.hear(frame(event(1), event(2, subject="player-0003")))
+            if place in LATE:
+                await asyncio.sleep(21)
+            elif place in BUGS:
+                for lane in list(lobby.spool.filling):
+                    lobby.spool.sync(lane)
+                await turn()
         fine, wire = lobby.socket(player_token(sub="player-0002", sid=SESSION[:-1] + "2"))
-        monkeypatch.setattr(BuggyConversation, "fails", place)
-        buggy.hear(frame(event(1)))
         fine.hear(frame(event(1, MOVES, subject="player-0002", session=SESSION[:-1] + "2")))
-        for lane in list(lobby.spool.filling):
-            lobby.spool.sync(lane)
-        await turn()
+        with monkeypatch.context() as patch:
+            patch.setattr(BuggyConversation, "fails", place)
+            for lane in list(lobby.spool.filling):
+                lobby.spool.sync(lane)
+            await turn()
+        buggy.lost(1011)
         return its_wire, wire
 
-    with caplog.at_level(logging.CRITICAL, "edge.stream"):
+    with caplog.at_level(logging.ERROR, "edge.stream"):
         its_wire, wire = play(lobby.clock, story())
 
-    assert its_wire.closed == (1011, "internal_error")
+    assert its_wire.closed == BUG
+    assert its_wire.said[-1] == bye(*BUG)
     assert (wire.ops, wire.closed) == (["welcome", "verdicts"], None)
+    assert [each.getMessage() for each in caplog.records] == [SAID_OF_BUGS]
+    assert (lobby.registry.closed, len(lobby.registry)) == ({"1011": 1}, 1)
 
 
-class BuggySpool(SlowSpool):
-    """Takes no bets."""
+class BrokenWire(FakeWire):
+    """Cannot be written to."""
 
     @override
-    def append(self, lane: Lane, record: Record) -> Any:
-        if lane is Lane.BET:
-            raise ZeroDivisionError
-        return super().append(lane, record)
+    def send(self, payload: bytes) -> bool:
+        raise ZeroDivisionError
 
 
-def test_a_stage_with_a_bug_ends_the_socket_and_what_came_before_it_counts(
-    caplog: pytest.LogCaptureFixture,
+def test_a_bug_of_the_wire_cuts_it_and_nobody_who_pushes_or_ends_it_hears_of_that(
+    lobby: Lobby, caplog: pytest.LogCaptureFixture
 ) -> None:
-    lobby = Lobby(spool=BuggySpool())
-
-    async def story() -> FakeWire:
-        talk, wire = lobby.socket()
-        talk.hear(frame(event(1), event(2, SLIP), event(3)))
-        lobby.spool.sync(Lane.GAME)
-        return wire
+    async def story() -> list[BrokenWire]:
+        wires = [BrokenWire() for _ in range(2)]
+        for wire in wires:
+            lobby.talk().begin(wire)
+        return wires
 
     with caplog.at_level(logging.CRITICAL, "edge.stream"):
-        wire = play(lobby.clock, story())
+        wires = play(lobby.clock, story())
 
-    assert wire.ops == ["welcome", "bye"], "nothing tells the client that the rest was judged"
-    assert wire.closed == (1011, "internal_error")
-    assert lobby.meters.outcomes == {Tally(Outcome.ACCEPTED, "none", "game"): 1}
+    assert [wire.is_cut for wire in wires] == [True, True]
+
+
+def test_who_has_failed_does_not_fail_again(lobby: Lobby) -> None:
+    async def story() -> FakeWire:
+        talk, wire = lobby.socket()
+        talk.fail()
+        talk.fail()
+        talk.end(1012, "draining")
+        return wire
+
+    wire = play(lobby.clock, story())
+    assert wire.ops == ["welcome", "bye"]
+    assert wire.closed == BUG
 
 
 def test_a_socket_that_is_gone_leaves_nothing_to_the_collector(lobby: Lobby) -> None:

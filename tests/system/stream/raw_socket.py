@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Final, Self, cast
 
 from edge.demo.payloads import Visit
-from tests.fakes_frames import ServerFrames
+from tests.fakes_frames import ServerFrames, client_frame
 from tests.system.raw import READ_BYTES, TIMEOUT_S
 from tests.system.stream.sockets import BOTH, Frame
 from tests.system.world import World
@@ -43,10 +43,20 @@ def handshake(
     return "\r\n".join([*lines, "", ""]).encode("latin-1")
 
 
-def offer(here: World, speaker: Visit) -> dict[str, str]:
-    """The field that carries our subprotocol and a player's token."""
-    token = here.issuer.player(speaker, scope=BOTH)
+def offer(here: World, speaker: Visit | str) -> dict[str, str]:
+    """The field that carries our subprotocol and a player's token, or this one."""
+    token = speaker if isinstance(speaker, str) else here.issuer.player(speaker, scope=BOTH)
     return {"sec-websocket-protocol": f"edge.v1.json, bearer.{token}"}
+
+
+def op(name: str, **members: object) -> bytes:
+    """Write a frame of a client."""
+    return client_frame(json.dumps({"op": name} | members).encode())
+
+
+def events(*each: object) -> bytes:
+    """Write a frame of events, or of whatever stands in their place."""
+    return op("events", events=each)
 
 
 class RawSocket:
@@ -59,11 +69,13 @@ class RawSocket:
     Attributes:
         frames: What came, by kind.
         was_reset: The gateway cut the connection.
+        answered: Pings, by :meth:`read_and_answer`.
     """
 
     def __init__(self, here: World, *, receive_bytes: int | None = None) -> None:
         self.frames = ServerFrames()
         self.was_reset = False
+        self.answered = 0
         self._socket = socket.socket()
         self._socket.settimeout(TIMEOUT_S)
         if receive_bytes is not None:
@@ -81,6 +93,11 @@ class RawSocket:
     ) -> None:
         self._socket.close()
 
+    @staticmethod
+    def refused(verdicts: Frame) -> list[Frame]:
+        """What a frame of verdicts refuses, entry by entry."""
+        return cast("list[Frame]", verdicts["refused"])
+
     @property
     def said(self) -> list[Frame]:
         """The texts that came, read."""
@@ -93,12 +110,19 @@ class RawSocket:
         except (BrokenPipeError, ConnectionResetError):
             self.was_reset = True
 
-    def stuff(self, octets: bytes) -> None:
-        """Send *octets*, or as much of them as the gateway takes."""
+    def stuff(self, octets: bytes) -> bytes:
+        """Send as much of *octets* as the gateway takes; return the rest."""
+        unsent = memoryview(octets)
         self._socket.settimeout(STUCK_S)
         with contextlib.suppress(TimeoutError):
-            self._socket.sendall(octets)
+            while unsent:
+                unsent = unsent[self._socket.send(unsent) :]
         self._socket.settimeout(TIMEOUT_S)
+        return bytes(unsent)
+
+    def widen(self) -> None:
+        """Have the system keep more from now on: what comes byte by byte takes minutes."""
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, READ_BYTES)
 
     def answer(self) -> tuple[int, str]:
         """Read an answer's head; return its status, and all of the head in lower case.
@@ -116,12 +140,18 @@ class RawSocket:
             self.frames.feed(rest)
         return status, head.decode("latin-1").lower()
 
-    def shake(self, here: World, speaker: Visit, behind: bytes = b"") -> None:
+    def shake(self, here: World, speaker: Visit | str, behind: bytes = b"") -> None:
         """Open the socket, and hear the welcome; *behind* is sent with the handshake."""
         self.send(handshake(offer(here, speaker)) + behind)
         status, _ = self.answer()
         assert status == 101
         self.hear(1)
+
+    def ask(self, frame: bytes) -> Frame:
+        """Send *frame*; return the next text, which is about it."""
+        self.send(frame)
+        self.hear(len(self.frames.texts) + 1)
+        return self.said[-1]
 
     def hear(self, count: int) -> None:
         """Read until so many texts have come in all."""
@@ -137,6 +167,13 @@ class RawSocket:
         if octets:
             self.frames.feed(octets)
         return bool(octets)
+
+    def read_and_answer(self, pong: bytes) -> None:
+        """Read once, and send *pong* for each further ping."""
+        assert self.read(), "cut"
+        count = len(self.frames.pings)
+        self.send(pong * (count - self.answered))
+        self.answered = count
 
     def end(self) -> tuple[int, str] | None:
         """Read until the gateway hangs up; return what its close frame said.
@@ -160,6 +197,10 @@ class RawSocket:
                 pass
         except ConnectionResetError:
             self.was_reset = True
+
+    def half_close(self) -> None:
+        """Say no more, and still read."""
+        self._socket.shutdown(socket.SHUT_WR)
 
     def reset(self) -> None:
         """Vanish: what was not read is thrown away, and the gateway's is reset."""

@@ -5,10 +5,13 @@ import contextlib
 import pytest
 
 from tests.system.conftest import Build
+from tests.system.stream.raw_socket import RawSocket, events, handshake, offer
 from tests.system.stream.sockets import ask, refusal, welcomed
 from tests.system.world import World
 
 pytestmark = pytest.mark.system
+
+FIELDLESS = {"sec-websocket-protocol": "edge.v1.json"}
 
 
 @pytest.mark.parametrize(("bound", "status"), [("total", 503), ("per_address", 429)], ids=str)
@@ -44,3 +47,39 @@ def test_a_player_has_three_sockets_and_its_own_newest_always_fits(here: World) 
             assert ask(newest)["refused"] == []
         with welcomed(here, here.visit("bob")) as other:
             assert ask(other)["refused"] == []
+
+
+@pytest.mark.parametrize("bound", ["total", "per_address"])
+def test_43_whoever_is_too_much_is_told_before_the_101_and_hung_up_on(
+    build: Build, bound: str
+) -> None:
+    here = build({"limits.connections": {bound: 1}})
+    here.gateway.start()
+    here.wait_until_ready()
+    with RawSocket(here) as first, RawSocket(here) as second, RawSocket(here) as third:
+        first.shake(here, here.visit("a"))
+        second.send(handshake(offer(here, here.visit("b"))) + events())
+        status, head = second.answer()
+        second.wait_for_hangup()
+
+        assert status == {"total": 503, "per_address": 429}[bound]
+        assert "\r\nretry-after: " in head
+        assert "\r\nconnection: close" in head
+        assert first.ask(events())["refused"] == [], "and he costs nobody his place"
+        third.send(handshake(FIELDLESS))
+        assert third.answer()[0] == status, "a full house tells a stranger nothing else"
+
+
+def test_43_a_player_who_is_too_much_is_told_before_the_101(here: World) -> None:
+    here.wait_until_ready()
+    ada = here.visit("ada")
+    sessions = [f"0192f3c4-7a10-7c3e-8d52-6b1f0a9e4d{n:02d}" for n in range(4)]
+    with contextlib.ExitStack() as open_sockets:
+        raws = [open_sockets.enter_context(RawSocket(here)) for _ in sessions]
+        for raw, session in zip(raws[:3], sessions, strict=False):
+            raw.shake(here, here.issuer.player(ada, sid=session))
+        raws[3].send(handshake(offer(here, here.issuer.player(ada, sid=sessions[3]))))
+        status, head = raws[3].answer()
+
+    assert status == 429
+    assert "\r\nretry-after: " in head

@@ -221,3 +221,41 @@ def test_what_is_no_token_is_said_without_a_connection(parlour: Parlour) -> None
     parlour.page.click("connect")
 
     parlour.page.wait(f"{STATUS}.textContent.includes('no player')")
+
+
+WATCHED = """
+    (async () => {
+        const {EdgeClient} = await import("/edge.mjs");
+        const later = window.setTimeout;
+        window.setTimeout = (act, ms, ...rest) => later(act, ms === 10_000 ? 50 : ms, ...rest);
+        window.asked = [];
+        window.heard = [];
+        const answers = [async () => "no token", () => new Promise(() => {}), async () => null];
+        const client = new EdgeClient({
+            url: "ws://127.0.0.1:1", k: "k",
+            token: (why) => { asked.push(why); return answers.shift()?.() ?? "a.b.c"; },
+        });
+        client.addEventListener("state", ({detail}) => heard.push(detail.state));
+        client.start();
+        window.stopClient = () => client.stop();
+    })()
+"""
+
+
+def test_what_is_no_token_and_what_does_not_come_are_asked_for_again(parlour: Parlour) -> None:
+    """Planted: the error of ``new WebSocket`` is nobody's; a token may take for ever."""
+    parlour.page.ask(WATCHED)
+
+    parlour.page.wait("heard.includes('greeting')")
+
+    parlour.page.ask("stopClient()")
+    assert parlour.page.ask("asked.slice(0, 4)") == ["connect", "spent", "spent", "spent"]
+    states = parlour.page.ask("heard.slice(0, heard.indexOf('greeting') + 1)")
+    assert states == [*["knocking", "away"] * 3, "knocking", "greeting"]
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:1", "casino.example", ""])
+def test_what_is_no_sockets_address_is_refused_at_once(parlour: Parlour, url: str) -> None:
+    made = f"import('/edge.mjs').then(({{EdgeClient}}) => new EdgeClient({{url: '{url}', k: 'k'}}))"
+
+    assert parlour.page.ask(f"{made}.then(() => 'made', (error) => error.name)") == "TypeError"

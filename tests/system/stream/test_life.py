@@ -1,11 +1,15 @@
 """From welcome to bye: silence, tokens that end and are renewed, replacement, the end of a node."""
 
+import contextlib
 import signal
 
 import pytest
 
 from edge.demo.payloads import Visit
+from tests.faults.launcher import launcher
 from tests.system.conftest import Build
+from tests.system.raw import Line, NoAnswerError
+from tests.system.stream.raw_socket import TARGET, handshake, offer
 from tests.system.stream.sockets import (
     BOTH,
     ask,
@@ -13,17 +17,15 @@ from tests.system.stream.sockets import (
     hear,
     hear_until,
     now_s,
-    refusal,
     renew,
     say,
     welcomed,
 )
 from tests.system.test_leaving import ask_to_leave
+from tests.system.test_origin_down import obstruct
 from tests.system.world import TABLE, World
 
 pytestmark = pytest.mark.system
-
-LEEWAY_S = 30
 
 
 def bye(code: int, reason: str) -> dict[str, object]:
@@ -68,17 +70,6 @@ def test_the_end_of_a_token_is_announced_a_minute_before(door: World, ada: Visit
         assert now_s() >= min(began_s, expires_s - 60)
         renew(found, door.issuer.player(ada, exp=now_s() + 600))
         assert hear(found)["op"] == "renewed"
-
-
-def test_a_token_that_is_over_ends_its_socket_after_the_leeway(door: World, ada: Visit) -> None:
-    expires_s = now_s() - LEEWAY_S + 3
-    with welcomed(door, door.issuer.player(ada, iat=expires_s - 60, exp=expires_s)) as found:
-        frames, code = end_of(found)
-
-        assert [frame["op"] for frame in frames] == ["expiring", "bye"]
-        assert frames[-1] == bye(4401, "token_expired")
-        assert code == 4401
-        assert now_s() >= expires_s + LEEWAY_S
 
 
 def test_a_newer_socket_of_a_session_replaces_the_older(door: World, ada: Visit) -> None:
@@ -198,29 +189,47 @@ def test_a_client_that_is_cut_off_costs_nothing_it_was_promised(
     assert loud == []
 
 
-def test_a_process_that_leaves_lets_nobody_in(build: Build) -> None:
-    here = build({"node": {"drain_s": 5}})
+def test_a_process_that_has_taken_leave_lets_nobody_in(build: Build) -> None:
+    """Nobody new, nobody who has begun to ask, and nobody who is being looked at just then.
+
+    Planted: the handshake asks nobody whether the process leaves.
+    """
+    here = build({"node": {"drain_s": 3}})
+    obstruct(here, "game")
+    obstruct(here, "push")
     here.gateway.start()
     here.wait_until_ready()
-    process = here.gateway.process
-    assert process is not None
-    process.send_signal(signal.SIGSTOP)
-    try:
-        process.send_signal(signal.SIGTERM)
-    finally:
-        process.send_signal(signal.SIGCONT)
-    here.wait(lambda: not is_listening(here), "nobody is let in")
+    ada, late = here.visit(), here.visit("late")
+    with welcomed(here, ada) as found, contextlib.ExitStack() as lines:
+        ask(found, TABLE.spin(ada, 100))  # which cannot be forwarded: the process stays
+        slow, *halves = (lines.enter_context(here.line()) for _ in range(5))
+        for line in halves:
+            line.send(handshake(offer(here, late))[:-2])
+        ask(found)  # by now they have been read
+        assert here.gateway.process is not None
+        here.gateway.process.send_signal(signal.SIGSTOP)  # so that it meets both at once
+        slow.send(handshake(offer(here, late), target=f"{TARGET}?topics=jackpots"))
+        ask_to_leave(here)
+        here.gateway.process.send_signal(signal.SIGCONT)
+        assert end_of(found)[1] == 1012
+        told = [last_word(line) for line in (slow, *halves)]
+        assert here.gateway.process.poll() is None, "it is still there, and forwards"
+        with pytest.raises(OSError, match="refused"):
+            here.line()
+
+    assert set(told) <= {"draining", "hung up"}
+    assert told[0] == "draining", "it waited for pushes that do not come when it was too late"
     assert here.gateway.stop() == 0
 
 
-def is_listening(here: World) -> bool:
-    """Whether a handshake still succeeds."""
+def last_word(line: Line) -> str:
+    """Finish a handshake; return what became of it."""
     try:
-        return refusal(here, here.visit())["code"] != "draining"
-    except AssertionError:
-        return True
-    except OSError:
-        return False
+        line.send(b"\r\n")
+        answer = line.answer()
+    except (NoAnswerError, OSError):
+        return "hung up"
+    return str(answer.json["code"]) if answer.status == 503 else f"{answer.status}"
 
 
 def test_hear_until_drops_nothing_that_matters(door: World, ada: Visit) -> None:
@@ -228,3 +237,23 @@ def test_hear_until_drops_nothing_that_matters(door: World, ada: Visit) -> None:
         renew(found, door.issuer.player(ada))
         say(found)
         assert hear_until(found, "verdicts")["refused"] == []
+
+
+def test_a_node_that_may_not_wait_still_tells_what_waits_for_its_sync(build: Build) -> None:
+    """Planted: ``GOODBYE_S`` of 0."""
+    here = build({"node": {"drain_s": 0}})
+    here.gateway.command = launcher(write_ms=300)  # far more than a server looks around for
+    here.gateway.start()
+    here.wait_until_ready()
+    ada = here.visit("ada")
+    with welcomed(here, ada) as found:
+        assert ask(found)["refused"] == [], "it is heard"
+        say(found, TABLE.spin(ada, 100))
+        ask(found, {})  # heard behind it, and told before its sync
+        ask_to_leave(here)
+        frames, code = end_of(found)
+
+    assert [frame["op"] for frame in frames] == ["verdicts", "bye"]
+    assert frames[0]["settled"] == 1
+    assert (frames[1]["code"], code) == (1012, 1012)
+    assert here.gateway.stop() == 0

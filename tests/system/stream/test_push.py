@@ -4,6 +4,7 @@ A real process, real sockets of the ``websockets`` package, the embedded log and
 """
 
 import contextlib
+import itertools
 import json
 import random
 import re
@@ -47,9 +48,9 @@ class Ear:
     frames: list[Frame] = field(default_factory=list[Frame])
     numbers: list[int] = field(default_factory=list[int])
 
-    def hear(self) -> Frame:
+    def hear(self, wait_s: float = WAIT_S) -> Frame:
         """Take in one frame."""
-        frame: Frame = json.loads(self.wire.recv(timeout=WAIT_S))
+        frame: Frame = json.loads(self.wire.recv(timeout=wait_s))
         if frame["op"] == "push":
             self.numbers.append(
                 cast("dict[str, dict[str, int]]", frame["event"])["data"]["number"]
@@ -189,6 +190,42 @@ def test_a_push_arrives_at_those_it_is_for_and_at_nobody_else(either: Stage) -> 
     assert either.figure('edge_push_received_total{outcome="routed"}') == 8
     assert either.figure('edge_push_received_total{outcome="unwanted"}') == 1
     assert either.figure("edge_push_sent_total") == 10
+
+
+def renew(ear: Ear, here: World, visit: Visit, scope: str) -> None:
+    """Go on under a newer token of *scope*."""
+    ear.wire.send(json.dumps({"op": "token", "token": here.issuer.player(visit, scope=scope)}))
+    while ear.hear()["op"] != "renewed":
+        pass
+
+
+def hear_one_of_many(log: Stage, ear: Ear) -> None:
+    """Publish until one arrives: the first who may listen has the topic read from then on."""
+    for number in itertools.takewhile(lambda _: not ear.numbers, itertools.count()):
+        log.publish(push_value(number))
+        with contextlib.suppress(TimeoutError):
+            ear.hear(0.1)
+
+
+def test_pushes_begin_and_end_with_what_newer_tokens_allow(log: Stage) -> None:
+    """On the same socket, with the topics it named when it came; nothing is read before."""
+    ada = player("ada")
+    with listening(log.here, ada, scope="events:write") as ear:
+        log.publish(push_value(FENCE))
+        assert ear.say(TABLE.spin(ada, 1))["refused"] == []
+
+        renew(ear, log.here, ada, "events:write stream:read")
+        hear_one_of_many(log, ear)
+        log.publish(push_value(FENCE + 1))
+        assert FENCE not in ear.hear_until(FENCE + 1)
+
+        renew(ear, log.here, ada, "events:write")
+        with listening(log.here, player("bob")) as witness:
+            log.publish(push_value(FENCE + 2))
+            assert witness.hear_until(FENCE + 2) == []
+            assert ear.say(TABLE.spin(ada, 1))["refused"] == []
+    assert max(ear.numbers) == FENCE + 1
+    assert log.figure('edge_push_received_total{outcome="unwanted"}') == 0
 
 
 def test_a_push_is_the_event_as_it_was_published(log: Stage) -> None:

@@ -19,6 +19,7 @@ from edge.demo.payloads import Visit
 from edge.shell.clock import SystemClock
 from tests.fakes_directives import DIRECTIVE_JWKS, FORGER, ORIGIN, directive, lines
 from tests.system.conftest import Build
+from tests.system.stream.raw_socket import RawSocket, events, handshake, offer
 from tests.system.test_keys import replace
 from tests.system.world import TABLE, WAIT_S, World
 
@@ -180,6 +181,24 @@ def test_a_revocation_ends_the_live_socket_it_names_and_no_other(
         bob.send(json.dumps({"op": "events", "events": [TABLE.spin(stage.bob, 100)]}))
         verdicts = json.loads(bob.recv(timeout=WAIT_S))
         assert (verdicts["op"], verdicts["refused"]) == ("verdicts", [])
+
+
+def test_39_who_is_shut_out_is_told_so_in_raw_bytes_open_or_at_the_handshake(
+    stage: Stage,
+) -> None:
+    here = stage.here
+    with RawSocket(here) as raw, RawSocket(here) as later:
+        raw.shake(here, stage.ada)
+        stage.direct(signed(session=stage.ada.session))
+        end = raw.end()
+        later.send(handshake(offer(here, stage.ada)) + events())
+        status, head = later.answer()
+        later.wait_for_hangup()
+
+    assert end == (4403, "session_revoked")
+    assert raw.said[-1]["op"] == "bye"
+    assert status == 403
+    assert "\r\nconnection: close" in head
 
 
 def test_what_was_admitted_before_is_told_before_the_bye(stage: Stage) -> None:

@@ -23,21 +23,12 @@ def quick(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         yield built
 
 
-def answer(raw: RawSocket, answered: int, frame: bytes) -> int:
-    """Read once, and answer each further ping with *frame*; return how many there were."""
-    assert raw.read(), "cut"
-    count = len(raw.frames.pings)
-    raw.send(frame * (count - answered))
-    return count
-
-
 def test_4_who_answers_no_ping_is_cut_and_who_does_stays(quick: World) -> None:
     with RawSocket(quick) as mute, RawSocket(quick) as polite:
         mute.shake(quick, quick.visit("mute"), EMPTY)
         polite.shake(quick, quick.visit("polite"), EMPTY)
-        answered = 0
-        while answered < 3:
-            answered = answer(polite, answered, client_frame(b"", PONG))
+        while polite.answered < 3:
+            polite.read_and_answer(client_frame(b"", PONG))
         polite.send(EMPTY)
         polite.hear(3)
 
@@ -51,12 +42,11 @@ def test_4_who_answers_no_ping_is_cut_and_who_does_stays(quick: World) -> None:
 def test_47_who_only_pings_is_told_so_and_closed(quick: World) -> None:
     with RawSocket(quick) as raw:
         raw.shake(quick, quick.visit("pinging"))
-        answered = 0
         while raw.frames.close is None:
-            answered = answer(raw, answered, client_frame(b"", PING) + client_frame(b"", PONG))
+            raw.read_and_answer(client_frame(b"", PING) + client_frame(b"", PONG))
 
         assert raw.end() == (4408, "silent")
-        assert answered >= 1
+        assert raw.answered >= 1
         assert raw.said[-1] == {
             "op": "bye",
             "code": 4408,

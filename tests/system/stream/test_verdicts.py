@@ -1,7 +1,5 @@
 """Each event of a socket has one verdict, after its sync, and HTTP's events count with them."""
 
-import json
-
 import pytest
 
 from edge.demo.payloads import Visit, interactions, some_uuid
@@ -69,31 +67,6 @@ def test_a_bad_event_costs_its_neighbours_nothing_and_the_socket_lives(
         assert codes(verdicts) == [(1, 1, "subject_mismatch")]
         assert progress(verdicts) == (3, 3, []), "a final verdict counts as settled"
         assert progress(ask(found, TABLE.spin(ada, 100))) == (4, 4, [])
-
-
-def test_a_frame_that_cannot_be_read_is_one_refusal_and_the_next_one_is_heard(
-    door: World, ada: Visit
-) -> None:
-    unreadable = [
-        "{",
-        "[]",
-        '{"op":"shout"}',
-        '{"op":"events"}',
-        '{"op":"events","events":[],"volume":11}',
-        '{"op":"events","events":{}}',
-        '{"op":"token","token":7}',
-        "\ufeff" + '{"op":"events","events":[]}',
-        "",
-    ]
-    with welcomed(door, ada) as found:
-        for number, text in enumerate(unreadable, start=1):
-            found.send(text)
-            verdicts = hear_until(found, "verdicts")
-            assert codes(verdicts) == [(number, None, "body_malformed")], text
-        found.send(json.dumps({"op": "events", "events": [{}] * 201}))
-        assert codes(hear_until(found, "verdicts")) == [(10, None, "batch_too_large")]
-
-        assert ask(found, TABLE.spin(ada, 100))["refused"] == []
 
 
 def test_a_duplicate_is_no_refusal_and_a_conflict_is(door: World, ada: Visit) -> None:

@@ -1,0 +1,1 @@
+"""Tests of ``loadtests.bench.sockets``, file by file."""
