@@ -22,11 +22,13 @@ nothing: all who share a sync are answered at once, and come back at once.
 
 **Overloaded.** Last come, first served, as long as that one is *fresh*. Whoever has waited
 longer is late: it waits on, up to ``WAIT_NS_MAX``, because a client that waits sends nothing,
-and is refused then. If there is nobody fresh, the processor has time: so those that wait longest
-are refused at once, a few at a time, for their connections may then bring something fresh. If
-even that brings nobody, late ones are served after all, the last first. So the processor is kept
-busy, and but for a pause of all clients with requests that are answered in time, whether there
-are twenty connections or ten thousand.
+and is refused then. But when a stall has made many late at once, those who are free may bring
+less than can be done, for as long as the late ones wait. What passes from turn to turn, less the
+pace of what was begun, is time to *spare*: for each that could have been begun in it two of those
+that wait longest are refused at once, for their connections may then bring something fresh. If
+nobody at all is fresh, some are refused at each look. If even that brings nobody, late ones are
+served after all, the last first. So the processor is kept busy, and but for a pause of all clients
+with requests that are answered in time, whether there are twenty connections or ten thousand.
 
 It is over as it began, by weighing: when the whole line, late or not, has stood for ``CALM_NS``
 less than it has not. That it stands for a moment proves nothing either: a second that each hiccup
@@ -101,6 +103,10 @@ FUTILE_REFUSED: Final = 12
 """By each such look: of 4, at twice what the node can do, a fifth of that was not done, because it
 takes a while until they ask again; more would be refused for clients that only paused."""
 
+REFUSED_PER_SPARE: Final = 2
+"""For each that could have been begun. One makes up for what is missing in the time in which a
+client asks again; two in half of it, and cost a third of what that one would have."""
+
 Waiter = TypeVar("Waiter")
 
 
@@ -134,12 +140,14 @@ class WaitingLine(Generic[Waiter]):
         self._came_ns: OrderedDict[Waiter, int] = OrderedDict()
         self.waiting: Final[Collection[Waiter]] = self._came_ns
         self._pace_ns = PACE_NS_AT_FIRST
-        self._last_turn_ns: int | None = None  # if it was full
+        self._turned_ns = 0
+        self._is_behind = False  # the last turn was full, and left somebody
         self._is_standing = False  # since it was weighed
         self._stood_ns = 0  # less what it did not
         self._weighed_ns = 0
         self._served = 0  # in the last turn
         self._futile = 0  # looks, in a row, that found nobody fresh
+        self._spare_ns = 0  # left over: less than one is refused for
         self._divide()
 
     def __len__(self) -> int:
@@ -163,15 +171,21 @@ class WaitingLine(Generic[Waiter]):
             now_ns: Not before the turn before.
             beside: Requests begun since then that never stood in line; they take their share.
         """
-        if self._last_turn_ns is not None:
-            self.learn(now_ns - self._last_turn_ns, beside + self._served)
+        took_ns, begun = now_ns - self._turned_ns, beside + self._served
+        self._turned_ns = now_ns
+        if self._is_behind:
+            self.learn(took_ns, begun)
         self._judge(now_ns)
         refused = self._expired(now_ns)
         count = max(self.turn_share - beside, 1)
         served = self._fresh(now_ns, count) if self.is_overloaded else self._first(count)
-        if served:
+        if len(served) == count or not self.is_overloaded:
             self._futile = 0
-        elif self.is_overloaded and not refused:
+        elif served:
+            self._futile = 0
+            spare = self._spare(took_ns, begun)
+            refused += self._first(min(spare, REFUSED_PER_TURN - len(refused)))
+        elif not refused:
             self._futile += 1
             if self._futile <= FUTILE_MAX:
                 refused = self._first(FUTILE_REFUSED)
@@ -180,7 +194,7 @@ class WaitingLine(Generic[Waiter]):
         self._is_standing = self._is_standing and bool(self._came_ns)
         self._served = len(served)
         is_full = len(served) == count or len(refused) == REFUSED_PER_TURN
-        self._last_turn_ns = now_ns if is_full and self._came_ns else None
+        self._is_behind = is_full and bool(self._came_ns)
         return Turn(served, refused, is_full)
 
     def learn(self, took_ns: int, begun: int) -> None:
@@ -223,6 +237,16 @@ class WaitingLine(Generic[Waiter]):
     @property
     def _standing_ns(self) -> int:
         return max(STANDING_NS_MIN, STANDING_TURNS * self._pace_ns)
+
+    def _spare(self, took_ns: int, begun: int) -> int:
+        """Count who may be refused because *begun* requests left time for others.
+
+        What took longer than a look was not the loop's: another thread had the processor.
+        """
+        spare_ns = self._spare_ns + min(took_ns, LOOK_NS) - begun * self._pace_ns
+        each_ns = max(self._pace_ns // REFUSED_PER_SPARE, 1)
+        count, self._spare_ns = divmod(max(spare_ns, 0), each_ns)
+        return count
 
     def _expired(self, now_ns: int) -> list[Waiter]:
         expired: list[Waiter] = []

@@ -1,6 +1,8 @@
 """A burst is served whole and in order; what stands is served fresh, and the rest sent away."""
 
 from dataclasses import dataclass, field
+from heapq import heappop, heappush
+from random import Random
 from typing import Final
 
 import pytest
@@ -17,6 +19,7 @@ from edge.core.waiting_line import (
     INTERVAL_NS,
     LOOK_NS,
     PACE_NS_AT_FIRST,
+    REFUSED_PER_SPARE,
     REFUSED_PER_TURN,
     STANDING_NS_MIN,
     STANDING_TURNS,
@@ -186,6 +189,123 @@ def test_in_an_overload_the_processor_is_kept_busy() -> None:
     node.run(5 * NS_PER_S, times=2)
 
     assert len(node.served) - before > 0.95 * 5 * NS_PER_S / SERVICE_NS
+
+
+@dataclass
+class Crowd:
+    """A fixed set of clients, each of which asks again a while after its answer, and their node.
+
+    Attributes:
+        times: Of what the node can do, that they would ask if nobody ever waited.
+        served: So many.
+        refused: So many.
+    """
+
+    times: float
+    clients: int = 512
+    service_ns: int = 150_000
+    served: int = 0
+    refused: int = 0
+    now_ns: int = 0
+
+    def __post_init__(self) -> None:
+        self.line = WaitingLine[int]()
+        self._random = Random(1)  # noqa: S311  # replayable, no secret
+        self._due: list[tuple[int, int]] = []  # when, and who
+        for each in range(self.clients):
+            self._ask_again(each)
+
+    def run(self, duration_ns: int) -> None:
+        """Have turns for so long."""
+        end_ns = self.now_ns + duration_ns
+        while self.now_ns < end_ns:
+            while self._due and self._due[0][0] <= self.now_ns:
+                self.line.join(heappop(self._due)[1], self.now_ns)
+            turn = self.line.take_turn(self.now_ns, 0)
+            next_ns = min([self.now_ns + LOOK_NS, *(due_ns for due_ns, _ in self._due[:1])])
+            self.now_ns += len(turn.served) * self.service_ns
+            for each in (*turn.served, *turn.refused):
+                self._ask_again(each)
+            self.served += len(turn.served)
+            self.refused += len(turn.refused)
+            if not turn.is_full:
+                self.now_ns = max(self.now_ns, next_ns)
+
+    def _ask_again(self, client: int) -> None:
+        mean_ns = self.clients * self.service_ns / self.times
+        after_ns = int(self._random.expovariate(1 / mean_ns))
+        heappush(self._due, (self.now_ns + after_ns, client))
+
+
+@pytest.mark.parametrize("times", [1.6, 2, 5])
+def test_those_whom_a_stall_made_late_leave_the_processor_nothing_to_wait_for(
+    times: float,
+) -> None:
+    crowd = Crowd(times)
+    crowd.run(3 * NS_PER_S)
+    assert crowd.line.is_overloaded
+    crowd.served = 0
+
+    for _ in range(5):
+        crowd.now_ns += 60 * NS_PER_MS
+        crowd.run(500 * NS_PER_MS)
+
+    assert crowd.served > 0.95 * 5 * 500 * NS_PER_MS / crowd.service_ns
+
+
+def test_without_a_stall_hardly_anybody_is_refused_before_the_time() -> None:
+    crowd = Crowd(times=5)
+    crowd.run(3 * NS_PER_S)
+    crowd.refused = 0
+
+    crowd.run(5 * NS_PER_S)
+
+    assert crowd.refused * WAIT_NS_MAX < 1.1 * crowd.clients * 5 * NS_PER_S
+
+
+def with_late_ones(late: int) -> WaitingLine[int]:
+    """A line of an overloaded node that knows its pace, with nobody but so many late ones."""
+    node = overloaded()
+    for each in list(node.line.waiting):
+        node.line.leave(each)
+    for each in range(late):
+        node.line.join(-each - 1, node.now_ns - 2 * FRESH_NS_MIN)
+    node.line.join(0, node.now_ns)
+    assert node.line.take_turn(node.now_ns, 0).served == [0]
+    node.line.join(0, node.now_ns)
+    return node.line
+
+
+def test_for_each_who_could_have_been_served_the_oldest_are_refused() -> None:
+    line, now_ns = with_late_ones(40), overloaded().now_ns
+    turn = line.take_turn(now_ns + LOOK_NS, 0)
+    spare = LOOK_NS // SERVICE_NS - 1
+
+    assert turn.served == [0]
+    assert turn.refused == [-each - 1 for each in range(REFUSED_PER_SPARE * spare)]
+    assert not turn.is_full
+
+
+def test_what_began_took_its_time_and_left_less_to_spare() -> None:
+    line, now_ns = with_late_ones(40), overloaded().now_ns
+
+    now_ns += SERVICE_NS * 3 // 4
+    assert not line.take_turn(now_ns, 0).refused
+    for at in range(1, 7):
+        line.join(0, now_ns)
+        now_ns += SERVICE_NS * 5 // 4
+        refused = line.take_turn(now_ns, 0).refused
+        assert len(refused) == (at % 2 == 0)
+
+
+def test_a_pause_of_the_process_is_no_time_to_spare() -> None:
+    line, now_ns = with_late_ones(40), overloaded().now_ns
+
+    line.leave(0)
+    line.join(0, now_ns + 500 * NS_PER_MS)
+    refused = line.take_turn(now_ns + 500 * NS_PER_MS, 0).refused
+
+    assert len(refused) == REFUSED_PER_SPARE * (LOOK_NS // SERVICE_NS - 1)
 
 
 def test_whoever_waits_in_vain_is_refused_in_time() -> None:
