@@ -50,7 +50,8 @@ class Closing(NamedTuple):
     Attributes:
         code: RFC 6455's, or one of our own.
         meaning: What it says to a client's developer.
-        ends: What brings it, told in a ``bye``; none: the wire itself, which has no ``bye``.
+        ends: What brings it, told in a ``bye``; none: a rule of the wire that the client broke,
+            which the close frame alone tells.
         is_spread: It comes to many at once: each is told a time of its own to come back.
     """
 

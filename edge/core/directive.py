@@ -29,7 +29,7 @@ from edge.core.claims import Name, PlayerId, SessionId, UnixS
 from edge.core.jws import read_compact, verify
 from edge.core.keyset import Key
 from edge.core.revocations import Revocation
-from edge.core.unambiguous import Ambiguous, json_object
+from edge.core.unambiguous import Ambiguous, base64url, json_object
 
 DIRECTIVE_BYTES_MAX: Final = 4 << 10
 """16 serial numbers of 128 characters in base64, and an RS256 signature of 4,096 bits."""
@@ -84,6 +84,21 @@ def read_directive(octets: bytes, keys: Mapping[str, Key]) -> Revocation:
     except msgspec.ValidationError as error:
         raise DirectiveRefused(str(error)) from error
     return _revocation(payload, octets)
+
+
+def claimed_id(octets: bytes) -> str | None:
+    """Tell which ``id`` a document says it has, signed or not; ``None``: none. Costs 13 µs.
+
+    What :func:`read_directive` believes has the ``id`` that it claims.
+    """
+    if len(octets) > DIRECTIVE_BYTES_MAX:
+        return None
+    payload = octets.partition(b".")[2].partition(b".")[0]
+    try:
+        claimed = json_object(base64url(payload)).get("id")
+    except Ambiguous:
+        return None
+    return claimed if isinstance(claimed, str) else None
 
 
 def _revocation(payload: _Payload, octets: bytes) -> Revocation:

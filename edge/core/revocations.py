@@ -104,6 +104,8 @@ class Revocations:
         Args:
             told: In any order; for each id the one issued last counts, of two issued in one
                 second the one that ends last, and of two that end together always the same.
+                All of one id that are new belong into one call: a lift that is over has nothing
+                to lift in another, and is forgotten.
             now: What has ended by then only lifts what it replaces.
 
         Returns:

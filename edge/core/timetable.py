@@ -24,12 +24,11 @@ from edge.core.ops import BURST_S
 EXPIRING_S: Final = 60
 """Before a token's end its holder is told. Source: design.md §4."""
 
-LOOK_S: Final = 20
+TOKEN_LOOK_S: Final = 20
 """From look to look at the token, however rare pings are: with the 30 s from fetch to fetch of
 keys less than the 60 s in which a dropped key ends what it signed. Source: design.md §8."""
 
-
-_LOOK_NS: Final = LOOK_S * NS_PER_S
+_TOKEN_LOOK_NS: Final = TOKEN_LOOK_S * NS_PER_S
 _BURST_NS: Final = BURST_S * NS_PER_S
 
 
@@ -99,7 +98,7 @@ class Timetable:
         self._expires_unix_s = expires_unix_s
         self._is_expiry_told = False
         self._ping_steady_ns = now.steady_ns + first_ping_ns
-        self._look_steady_ns = now.steady_ns + min(first_ping_ns, _LOOK_NS)
+        self._look_steady_ns = now.steady_ns + min(first_ping_ns, _TOKEN_LOOK_NS)
         self._pong_steady_ns: int | None = None  # none is due
         self._silent_steady_ns = now.steady_ns + times.silent_ns if is_to_speak else None
         self._events_steady_ns = 0  # when all of them would have come
@@ -117,8 +116,8 @@ class Timetable:
         """Tell for how long nothing is to be read; 0: it may be."""
         return max(0, self._events_steady_ns - _BURST_NS - now.steady_ns)
 
-    def pong(self) -> None:
-        """Note a pong, which is no frame."""
+    def excuse(self) -> None:
+        """Cut nobody for the last ping: something came, or we did not read and cannot know."""
         self._pong_steady_ns = None
 
     def renew(self, expires_unix_s: int) -> None:
@@ -135,7 +134,7 @@ class Timetable:
             self._ping_steady_ns = now.steady_ns + self._times.ping_ns
             self._pong_steady_ns = now.steady_ns + self._times.pong_ns
         if due in _LOOKS:
-            self._look_steady_ns = now.steady_ns + _LOOK_NS
+            self._look_steady_ns = now.steady_ns + _TOKEN_LOOK_NS
         return due
 
     def wait_ns(self, now: Instant) -> int:

@@ -167,7 +167,7 @@ def _try_directives(settings: DirectiveSettings) -> Iterator[Finding]:
 
 
 def _doubt_addresses(limits: Limits) -> Iterator[Finding]:
-    """Doubt that sockets are counted by address where requests are not: behind a proxy."""
+    """Doubt that only requests, or only sockets, are counted by address: behind a proxy."""
     per_address = limits.connections.per_address
     if limits.address is None and per_address is not None:
         doubt = (
@@ -175,6 +175,13 @@ def _doubt_addresses(limits: Limits) -> Iterator[Finding]:
             "all clients, no more than these get a socket; set it to false there"
         )
         yield Finding(Level.WARNING, "limits.connections.per_address", doubt)
+    elif limits.address is not None and per_address is None:
+        doubt = (
+            f"is {limits.address.quota} in {limits.address.window_s} s, and "
+            "limits.connections.per_address is false: where a proxy makes one address of all "
+            "clients, they share these; set it to false there"
+        )
+        yield Finding(Level.WARNING, "limits.address", doubt)
 
 
 def _open_spool(settings: SpoolSettings) -> Finding:

@@ -7,9 +7,14 @@ finds two unchanged files (:mod:`edge.shell.watched_file`).
 
 What changed is compared line by line: each new line is judged once, 0.2 ms, the others are known.
 Of many the first need not wait for the last: what is believed is told in portions while the rest
-is judged. New keys have everything judged anew, what is held as well as what stands there: a key
-that was withdrawn takes its directives with it. That is told at once, for until the last is
-judged nobody knows what is believed no longer.
+is judged. But lines of one ``id`` are told together, wherever they stand, and those that are known
+once more beside a new one: told alone, a revocation would end for good a socket that a line below
+lets in, and a lift be forgotten before there is something to lift. So new lines are put in order
+by the id they claim, before any is judged.
+
+New keys have everything judged anew, what is held as well as what stands there: a key that was
+withdrawn takes its directives with it. That is told at once, for until the last is judged nobody
+knows what is believed no longer.
 
 A file that is missing, too large, no key set, or cannot be read changes nothing: what it said
 last stays. A line that cannot be believed costs its neighbours nothing. The last line may lack
@@ -24,15 +29,17 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
-from edge.core.directive import DirectiveRefused, read_directive
+from edge.core.directive import DirectiveRefused, claimed_id, read_directive
 from edge.core.keyset import KEY_SET_BYTES_MAX, Key, KeySetRefused, read_key_set
 from edge.core.revocations import REVOCATIONS_MAX, Revocation
 from edge.shell.directive_store import Kept
 from edge.shell.watched_file import FileTooLarge, WatchedFile
+
+T = TypeVar("T")
 
 SOURCE_BYTES_MAX: Final = 8 << 20
 """20,000 directives of the usual 350 bytes; comparing it with what is known takes 25 ms."""
@@ -58,8 +65,8 @@ class Reading:
     """What one look has brought.
 
     Attributes:
-        believed: Directives that are new, and not told yet; with *is_anew* all that are
-            believed now.
+        believed: Directives that are new, and not told yet, beside all others of their ids in
+            the source; with *is_anew* all that are believed now.
         is_anew: The keys changed: what is not among *believed* is believed no longer.
         refused: Lines of the source that are not believed now.
         told: Those that are new among these, the first of them, for the log; nobody is named.
@@ -82,7 +89,7 @@ class DirectiveFile:
         source: One directive per line.
         keys: The key set that verifies them.
         tell: Told of portions that are newly believed, by the thread that reads, while there
-            is more to judge.
+            may be more to judge; never of an empty one.
 
     Attributes:
         jwks: The key set believed now, as it came; empty while there is none.
@@ -102,7 +109,7 @@ class DirectiveFile:
         self._lines: Sequence[bytes] = ()
         self._unfinished = b""
         self._refused: dict[bytes, str] = {}  # why, by line; of those that stand there now
-        self._believed: frozenset[bytes] = frozenset()  # of the lines that stand there now
+        self._believed: dict[bytes, Revocation] = {}  # by line; of those that stand there now
         self._errors: dict[str, str] = {}
 
     def recover(self, jwks: bytes, kept: Iterable[Kept]) -> Reading:
@@ -129,7 +136,7 @@ class DirectiveFile:
         before: Mapping[bytes, str] = self._refused
         if has_new_keys:
             believed += _believe_again(kept(), self._keys)
-            self._believed, self._refused = frozenset(), {}
+            self._believed, self._refused = {}, {}
         if self._keys and (has_new_keys or has_new_lines):
             believed += self._judge(is_anew=has_new_keys)
         new = [line for line in self._refused if line not in before]
@@ -179,28 +186,36 @@ class DirectiveFile:
         Returns:
             What is believed and was not told in a portion.
         """
-        believed: list[Revocation] = []
-        judged = 0
-        refused: dict[bytes, str] = {}
         lines = dict.fromkeys((*self._lines, self._unfinished))
         lines.pop(b"", None)
-        for line in lines:
-            if line in self._refused:
-                refused[line] = self._refused[line]
-            elif line not in self._believed:
-                _step_aside(judged)
-                judged += 1
-                try:
-                    believed.append(read_directive(line, self._keys))
-                except DirectiveRefused as error:
-                    refused[line] = str(error)
-                if judged % PORTION == 0 and not is_anew:
-                    self._tell(tuple(believed))
-                    believed = []
-        self._believed = frozenset(lines.keys() - refused.keys())
+        self._believed = _of(lines, self._believed)
+        self._refused = _of(lines, self._refused)
+        known = list(self._believed.values())
+        judged_before = self._believed.keys() | self._refused.keys()
+        believed: list[Revocation] = []
+        judged = portion = 0
+        for together in _by_id(line for line in lines if line not in judged_before):
+            believed += self._judge_each(together, judged)
+            judged += len(together)
+            if judged - portion >= PORTION and believed and not is_anew:
+                self._tell((*believed, *_beside(believed, known)))
+                believed, portion = [], judged
         if self._unfinished not in self._lines:
-            refused.pop(self._unfinished, None)
-        self._refused = refused
+            self._refused.pop(self._unfinished, None)
+        self._refused = _of(lines, self._refused)
+        return [*believed, *_beside(believed, known)]
+
+    def _judge_each(self, lines: Iterable[bytes], judged: int) -> list[Revocation]:
+        """Believe or refuse *lines*, the first of them after so many others."""
+        believed: list[Revocation] = []
+        for number, line in enumerate(lines, start=judged):
+            _step_aside(number)
+            try:
+                self._believed[line] = read_directive(line, self._keys)
+            except DirectiveRefused as error:
+                self._refused[line] = str(error)
+            else:
+                believed.append(self._believed[line])
         return believed
 
     def _told(self, new: Sequence[bytes]) -> tuple[str, ...]:
@@ -222,6 +237,28 @@ def _believe_again(kept: Iterable[Kept], keys: Mapping[str, Key]) -> list[Revoca
         forget_unix_s = max(revocation.forget_unix_s, each.forget_unix_s)
         believed.append(msgspec.structs.replace(revocation, forget_unix_s=forget_unix_s))
     return believed
+
+
+def _by_id(lines: Iterable[bytes]) -> Iterable[Sequence[bytes]]:
+    """Put together what claims one id; in the order in which the ids come first."""
+    together: dict[str | bytes, list[bytes]] = {}
+    for number, line in enumerate(lines):
+        if number % PORTION == PORTION - 1:
+            time.sleep(_PAUSE_S)  # after 6 ms of work
+        name = claimed_id(line)
+        together.setdefault(line if name is None else name, []).append(line)
+    return together.values()
+
+
+def _beside(new: Sequence[Revocation], known: Sequence[Revocation]) -> list[Revocation]:
+    """Choose what was told before and has to be told again: other lines of the same ids."""
+    ids = {each.id for each in new}
+    return [each for each in known if each.id in ids]
+
+
+def _of(lines: Iterable[bytes], said: Mapping[bytes, T]) -> dict[bytes, T]:
+    """What is said of *lines*, in their order."""
+    return {line: said[line] for line in lines if line in said}
 
 
 def _step_aside(judged: int) -> None:

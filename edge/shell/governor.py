@@ -16,6 +16,7 @@ import logging
 from collections.abc import Callable
 from typing import Final, Protocol
 
+from edge.core.closing import OVERLOADED
 from edge.core.instant import NS_PER_S
 from edge.core.waiting_line import CALM_NS, LOOK_NS, WaitingLine
 from edge.shell.clock import Clock
@@ -27,7 +28,7 @@ HELD_BYTES_MAX: Final = 16 << 20
 """Of requests that were read before their turn, all connections together: 400 of 40 KiB. Full:
 the next is refused at once."""
 
-FRAMES_BYTES_MAX: Final = 12 << 20
+HELD_FRAMES_BYTES_MAX: Final = 12 << 20
 """With so much held, no more of it may be of sockets: theirs may wait for a disk or for their own
 client, for seconds, and a request that waits for a moment is not to be refused for that."""
 
@@ -35,8 +36,8 @@ LOOK_AGAIN_S: Final = CALM_NS / NS_PER_S
 """How often an overload is looked at: nobody else says that it is over when nobody comes."""
 
 REFUSED_AS: Final = "http_503"
-"""How those are counted in ``edge_requests_refused_total``: nobody has read who they are or what
-they want, so it is HTTP that refuses them, and no code of the catalogue."""
+"""How requests are counted then in ``edge_requests_refused_total``: nobody has read who they are
+or what they want, so it is HTTP that refuses them, and no code of the catalogue."""
 
 
 class Connection(Protocol):
@@ -120,15 +121,15 @@ class Governor:
 
     def hold_frames(self, size_bytes: int) -> bool:
         """Take room for what came on a socket that hears nothing just now, as :meth:`hold`."""
-        return self._hold(size_bytes, FRAMES_BYTES_MAX)
+        return self._hold(size_bytes, HELD_FRAMES_BYTES_MAX)
 
     def release(self, size_bytes: int) -> None:
         """Give room back."""
         self.held_bytes -= size_bytes
 
-    def count_refused(self) -> None:
-        """Count one request that was refused unread."""
-        self._meters.requests_refused[REFUSED_AS] += 1
+    def count_refused(self, code: str = REFUSED_AS) -> None:
+        """Count one who was refused unread: a request, or a socket by the reason of its end."""
+        self._meters.requests_refused[code] += 1
 
     def _hold(self, size_bytes: int, bytes_max: int) -> bool:
         has_room = self.held_bytes + size_bytes <= bytes_max
@@ -197,8 +198,11 @@ class Governor:
         )
 
     def _told(self) -> dict[str, int]:
-        refused = self._meters.requests_refused[REFUSED_AS]
-        return {"waiting": len(self._waiting), "refused_so_far": refused}
+        refused = self._meters.requests_refused
+        return {
+            "waiting": len(self._waiting),
+            "refused_so_far": refused[REFUSED_AS] + refused[OVERLOADED.reason],
+        }
 
     def _now_ns(self) -> int:
         return self._clock.now().steady_ns

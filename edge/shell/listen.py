@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 IDLE_S: Final = 15
 """Keep-alive connections without a request are closed. Source: threats.md row 4."""
 
-
 GRACE_S_MIN: Final = 1
 """For what has begun when the process leaves, however little it is given: verdicts that wait for a
 sync, a socket's good-bye and its close. Source: design.md §3a rule 9."""

@@ -59,7 +59,8 @@ class Meters:
     Attributes:
         received: Events by lane; ``none`` for those that could not be read that far.
         outcomes: Events by what became of them.
-        requests_refused: Whole requests by code, or ``http_<status>`` where there is none.
+        requests_refused: Whole requests by code, or ``http_<status>`` where there is none; of
+            sockets, texts and tokens by code, and those that found no turn as ``overloaded``.
         verdict_seconds: From a request's head to its answer, or from a frame to its last verdict.
         loop_lag_seconds: How late the event loop wakes.
     """

@@ -185,7 +185,7 @@ class Figures(Collector):
         )
         yield counter(
             "edge_requests_refused",
-            "Requests and texts refused whole, by code, or http_<status> where there is none.",
+            "Requests, and texts and tokens of sockets, refused whole, by code or http_<status>.",
             ("reason",),
             (((reason,), count) for reason, count in meters.requests_refused.items()),
         )

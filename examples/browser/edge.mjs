@@ -279,7 +279,7 @@ export class EdgeClient extends EventTarget {
 
   /**
    * @param {object} options
-   * @param {string} options.url ws://HOST:PORT or wss://HOST of the gateway
+   * @param {string} options.url ws://HOST:PORT or wss://HOST of the gateway; without ? and #
    * @param {(why: string) => Promise<?string>} options.token An access token, or null: there
    *   is none now. Why: "connect"; "refused": the last handshake was, and a page is not told
    *   whether for the token; "spent": another one than the last.
@@ -288,10 +288,16 @@ export class EdgeClient extends EventTarget {
    */
   constructor({url, token, k, topics = []}) {
     super();
-    if (!/^wss?:$/.test(new URL(url).protocol)) throw new TypeError("give a ws: or wss: URL");
+    const door = new URL(url);
+    if (!/^wss?:$/.test(door.protocol) || door.search || door.hash) {
+      throw new TypeError("give a ws: or wss: URL without query and fragment");
+    }
     const query = new URLSearchParams({k});
     if (topics.length) query.set("topics", topics.join(","));
-    this.#url = `${url.replace(/\/+$/, "")}/v1/stream?${query}`;
+    door.pathname = `${door.pathname.replace(/\/+$/, "")}/v1/stream`;
+    door.search = query;
+    door.hash = ""; // or an empty one stays, and WebSocket takes none
+    this.#url = door.href;
     this.#fetchToken = token;
   }
 
@@ -375,9 +381,11 @@ export class EdgeClient extends EventTarget {
     try {
       // The token travels beside the subprotocol: a page sets no headers, and an URL is logged.
       socket = new WebSocket(this.#url, [SUBPROTOCOL, `bearer.${token}`]);
-    } catch {
-      // Its error quotes the token. Only another one can do better.
-      this.#lose(SPENT, "what came as a token is none");
+    } catch ({name}) {
+      // Its message quotes the token. The URL is one, so a SyntaxError is the token's, and only
+      // another one can do better; else the browser lets this page open no such socket.
+      if (name === "SyntaxError") this.#lose(SPENT, "what came as a token is none");
+      else this.#lose(CUT, name);
       return;
     }
     this.#listen(socket);

@@ -61,7 +61,7 @@ def test_every_code_stands_in_the_table_once_and_its_ends_have_it() -> None:
     assert all(end.code == each.code for each in CLOSINGS for end in each.ends)
 
 
-def test_every_end_of_ours_but_those_of_the_wire_has_a_bye() -> None:
+def test_every_end_of_ours_but_for_a_broken_rule_of_the_wire_has_a_bye() -> None:
     assert set(BYES.values()) == {code for code in CLOSE_CODES if code > 1009}
     assert len(BYES) == len(ENDS)
 

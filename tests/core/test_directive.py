@@ -12,6 +12,7 @@ from edge.core.directive import (
     DIRECTIVE_BYTES_MAX,
     JTIS_MAX,
     DirectiveRefused,
+    claimed_id,
     read_directive,
 )
 from edge.core.keyset import read_key_set
@@ -163,6 +164,29 @@ def test_any_octets_are_refused(octets: bytes) -> None:
     why(octets)
 
 
+def test_an_id_is_claimed_signed_or_not() -> None:
+    assert claimed_id(directive(id="r-9")) == "r-9"
+    assert claimed_id(directive(FORGER, id="r-9")) == "r-9"
+    assert claimed_id(directive(id="r-9")[:-46]) == "r-9"
+
+
+@pytest.mark.parametrize(
+    "name", ["no JSON", "half of one", "too long", "no id", "a list", "alg none"]
+)
+def test_what_names_no_id_claims_none(name: str) -> None:
+    assert claimed_id(REFUSED[name]) is None
+
+
+def test_an_id_that_is_no_text_is_none() -> None:
+    assert claimed_id(with_claims(id=["r-9"])) is None
+
+
+@given(st.binary(max_size=300))
+def test_any_octets_may_be_asked_for_their_id(octets: bytes) -> None:
+    claimed_id(octets)
+    claimed_id(b"e30." + _written(octets) + b".")
+
+
 _JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
@@ -179,3 +203,4 @@ def test_any_signed_claims_are_believed_or_refused(changes: dict[str, object]) -
         return
     named = [bool(believed.session), bool(believed.subject), bool(believed.jtis)]
     assert sum(named) == 1
+    assert claimed_id(believed.signed) == believed.id

@@ -5,7 +5,7 @@ import pytest
 
 from edge.core.instant import NS_PER_S, Instant
 from edge.core.ops import BURST_S
-from edge.core.timetable import LOOK_S, Due, Times, Timetable
+from edge.core.timetable import TOKEN_LOOK_S, Due, Times, Timetable
 from tests.fakes import NOW, NOW_S, later
 
 EVENTS_PER_S = 100
@@ -48,7 +48,7 @@ def life(
         if hears:
             table.hear()
         if pongs:
-            table.pong()
+            table.excuse()
 
 
 def test_a_client_that_answers_is_pinged_again_and_again() -> None:
@@ -89,7 +89,7 @@ def test_a_newer_token_puts_both_off() -> None:
     table.renew(NOW_S + 2 * END_S)
 
     assert table.take(later(END_S + 31)) is Due.PING
-    table.pong()
+    table.excuse()
     assert table.take(later(2 * END_S - 60)) is Due.TELL_EXPIRY
     assert table.take(later(2 * END_S + 30)) is Due.END_EXPIRED
 
@@ -102,7 +102,7 @@ def test_a_token_is_looked_at_in_time_however_rare_pings_are(first_ping_s: int) 
     found = life(table, 300, hears=False, pongs=True)
 
     looks = [after_s for after_s, due in found if due in {Due.PING, Due.LOOK}]
-    assert max(map(int.__sub__, looks, [0, *looks])) <= LOOK_S
+    assert max(map(int.__sub__, looks, [0, *looks])) <= TOKEN_LOOK_S
     pings = [after_s for after_s, due in found if due is Due.PING]
     assert pings == list(range(first_ping_s, 301, 60))
 

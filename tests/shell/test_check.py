@@ -243,6 +243,10 @@ def test_a_spool_larger_than_its_disk_is_a_doubt() -> None:
         ({}, None),
         ({"EDGE_LIMITS__ADDRESS": "false"}, "is 200, and limits.address is false: "),
         (
+            {"EDGE_LIMITS__CONNECTIONS__PER_ADDRESS": "false"},
+            "is 6000 in 60 s, and limits.connections.per_address is false: ",
+        ),
+        (
             {
                 "EDGE_LIMITS__ADDRESS": "false",
                 "EDGE_LIMITS__CONNECTIONS__PER_ADDRESS": "false",
@@ -250,9 +254,9 @@ def test_a_spool_larger_than_its_disk_is_a_doubt() -> None:
             None,
         ),
     ],
-    ids=["addresses tell clients apart", "half of it is set", "behind a proxy"],
+    ids=["addresses tell clients apart", "requests only", "sockets only", "behind a proxy"],
 )
-def test_a_bound_of_sockets_that_a_proxy_would_fill_alone_is_a_doubt(
+def test_a_bound_that_a_proxy_would_fill_alone_is_a_doubt(
     limits: Mapping[str, str], text: str | None
 ) -> None:
     found = [each for each in checked(BASE, **limits) if each.path.startswith("limits.")]

@@ -1,5 +1,6 @@
 """The source and its keys: what they newly say, and what they cannot make us believe."""
 
+import itertools
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from edge.core.instant import NS_PER_S
-from edge.core.revocations import Revocation
+from edge.core.revocations import Revocation, Revocations
 from edge.shell import directive_file
 from edge.shell.directive_file import (
     LINES_MAX,
@@ -20,7 +21,7 @@ from edge.shell.directive_file import (
     Reading,
 )
 from edge.shell.directive_store import Kept
-from tests.fakes import ES, jwks
+from tests.fakes import ES, NOW, NOW_S, jwks
 from tests.fakes_directives import DIRECTIVE_JWKS, FORGER, ORIGIN, directive, lines
 
 LATER: Final = time.time_ns() + 3600 * NS_PER_S
@@ -64,6 +65,10 @@ class Mounted:
         """Replace the source, and look."""
         self.write(self.source, octets)
         return self.read()
+
+    def all(self) -> Sequence[Revocation]:
+        """What a reader that knows nothing believes of what stands there, told at once."""
+        return self.opened().read(self._held, time.time_ns()).believed
 
     def _held(self) -> Iterable[Kept]:
         return self.kept
@@ -315,6 +320,119 @@ def test_by_new_keys_all_are_told_at_once(
     assert reading.is_anew
     assert sorted(ids(reading.believed)) == ["r-0", "r-1", "r-2"]
     assert mounted.told == []
+
+
+OLD: Final = directive(id="lifted", issued_at=NOW_S)
+LIFT: Final = directive(id="lifted", issued_at=NOW_S + 1, until=0)
+FILLING: Final = [directive(id=f"r-{number}") for number in range(4)]
+
+
+@pytest.mark.parametrize("first", [OLD, LIFT], ids=["old first", "lift first"])
+@pytest.mark.parametrize(
+    "known", [[], [directive(id="known")]], ids=["a first look", "a file that grows"]
+)
+def test_lines_of_one_id_are_told_together_wherever_they_stand(
+    known: list[bytes], first: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(directive_file, "PORTION", 2)
+    here = Mounted(tmp_path)
+    here.file.recover(DIRECTIVE_JWKS, [])
+    here.write(here.keys, DIRECTIVE_JWKS)
+    here.say(lines(*known))
+    second = LIFT if first == OLD else OLD
+
+    reading = here.say(lines(*known, FILLING[0], first, *FILLING[1:], second))
+
+    assert list(map(ids, here.told)) == [["r-0", "lifted", "lifted"], ["r-1", "r-2"]]
+    assert ids(reading.believed) == ["r-3"]
+
+
+def test_a_forged_line_of_an_id_holds_up_none_but_its_own(
+    mounted: Mounted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(directive_file, "PORTION", 2)
+    forged = directive(FORGER, id="r-1")
+
+    reading = mounted.say(lines(*FILLING[:2], b"x", *FILLING[2:], forged, b"y"))
+
+    assert list(map(ids, mounted.told)) == [["r-0", "r-1"], ["r-2"], ["r-3"]]
+    assert reading.told == (
+        "line 3: not in compact form",
+        "line 6: Signature verification failed",
+        "line 7: not in compact form",
+    )
+
+
+def test_what_is_known_is_told_once_more_beside_what_is_new_under_its_id(
+    mounted: Mounted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(directive_file, "PORTION", 2)
+    known = [LIFT, *FILLING[:2]]
+    mounted.say(lines(*known))
+    mounted.told.clear()
+
+    portioned = mounted.say(lines(*known, OLD, FILLING[2], FILLING[3]))
+    again = directive(id="r-3", issued_at=NOW_S + 1)
+    alone = mounted.say(lines(*known, OLD, FILLING[2], FILLING[3], again))
+
+    assert list(map(ids, mounted.told)) == [["lifted", "r-2", "lifted"]]
+    assert (ids(portioned.believed), ids(alone.believed)) == (["r-3"], ["r-3", "r-3"])
+
+
+def test_a_portion_that_nobody_believes_is_not_told(
+    mounted: Mounted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(directive_file, "PORTION", 2)
+
+    reading = mounted.say(lines(b"1", b"2", b"3", b"4", b"5", *FILLING[:2]))
+
+    assert list(map(ids, mounted.told)) == [["r-0"]]
+    assert ids(reading.believed) == ["r-1"]
+
+
+_CASES: Final = [
+    directive(ORIGIN, id=name, session=f"00000000-0000-0000-0000-00000000000{session}", **times)
+    for name, session in itertools.product("ab", "12")
+    for times in (
+        {"issued_at": NOW_S - 2, "until": NOW_S + 60},
+        {"issued_at": NOW_S - 1, "until": 0},
+        {"issued_at": NOW_S, "until": NOW_S + 30},
+        {"issued_at": NOW_S + 1, "until": NOW_S - 60},
+    )
+]
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    looks=st.lists(st.lists(st.sampled_from([*_CASES, b"x"]), max_size=6), max_size=4),
+    portion=st.integers(1, 3),
+)
+def test_a_file_that_grows_says_at_each_look_what_it_says_at_once(
+    looks: list[list[bytes]], portion: int, mounted: Mounted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And nobody is shut out in between whom the same look lets in."""
+    monkeypatch.setattr(directive_file, "PORTION", portion)
+    mounted.file = mounted.opened()
+    mounted.say(b"")
+    table, text = Revocations(), b""
+    for added in looks:
+        text += lines(*added)
+        mounted.told.clear()
+        before, passed = _sessions(table), set[str]()
+
+        reading = mounted.say(text)
+        for told in (*mounted.told, reading.believed):
+            passed |= {each.session for each in table.learn(told, NOW)}
+
+        at_once = Revocations()
+        at_once.learn(mounted.all(), NOW)
+        assert _sessions(table) == _sessions(at_once)
+        assert passed <= _sessions(table) | before
+
+
+def _sessions(table: Revocations) -> set[str]:
+    held = [each for each in table.held() if each.until_unix_s > NOW_S]
+    return {each.session for each in held}
 
 
 def test_many_lines_are_all_judged(mounted: Mounted) -> None:

@@ -195,6 +195,54 @@ def test_of_many_the_first_act_while_the_last_are_judged(
     assert told == [["r-0", "r-1"], ["r-2", "r-3"], ["r-4"]]
 
 
+@pytest.mark.parametrize("order", [1, -1], ids=["lifted below", "lifted above"])
+@pytest.mark.parametrize("when", ["at a start", "later"])
+def test_whom_another_of_many_lines_lets_in_is_never_shut_out(
+    when: str, order: int, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(directive_file, "PORTION", 2)
+    first, last = [directive(), directive(issued_at=NOW_S + 1, until=NOW_S)][::order]
+    filling = [directive(id=f"f-{n}", subject=f"player-{n}") for n in range(5)]
+    many = lines(first, *filling, last)
+    replace(place.source, lines(filling[4]))
+    asyncio.run(lived(place))
+    directives = place.open()
+    directives.listener = place.told.append
+    place.told.clear()
+
+    async def story() -> None:
+        if when == "at a start":
+            replace(place.source, many)
+        await directives.start()
+        replace(place.source, many)
+        await directives.tick()
+
+    asyncio.run(story())
+
+    assert not place.covers(directives)
+    assert directives.statistics().in_force == len(filling)
+    told = {name for ids in place.ids() for name in ids}
+    assert told == {f"f-{n}" for n in range(5)}
+
+
+def test_lines_that_nobody_believes_disturb_nobody(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(directive_file, "PORTION", 2)
+
+    async def story() -> None:
+        async with running(place.open()) as directives:
+            await until(place.kept.exists)
+            place.kept.unlink()
+            replace(place.source, lines(directive(), *(b"%d" % n for n in range(5))))
+            await until(lambda: directives.statistics().refused == 5)
+            await asyncio.sleep(0.05)
+
+    asyncio.run(story())
+
+    assert not place.kept.exists()
+
+
 def test_a_line_that_goes_lifts_nothing_and_a_later_directive_does(place: Place) -> None:
     lifted = directive(issued_at=NOW_S + 1, until=NOW_S)
 

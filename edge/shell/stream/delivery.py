@@ -111,6 +111,7 @@ class Delivery:
         self._slices: Final = Slices(self._work)
         self._look: asyncio.TimerHandle | None = None
         self._is_to_look = False
+        self._catching_up: Listener | None = None
         self._untaken = 0
 
     @property
@@ -129,10 +130,11 @@ class Delivery:
 
     def _work(self) -> Iterator[int]:
         """Do what there is to do; yield what each step cost."""
+        self._pass_over()
         while True:
             if self._is_to_look:
-                self._is_to_look = False
                 yield from self._relieve()
+                self._is_to_look = False  # not before: after a bug the others are still due
             elif self._has_more():
                 yield from self._deliver(self._waiting.popleft())
             else:
@@ -180,7 +182,9 @@ class Delivery:
         """Give slow sockets what they have room for, one after the other."""
         sent_before = self.sent
         for socket in self._laggards.sockets():
+            self._catching_up = socket
             yield from self._catch_up(socket)
+            self._catching_up = None
             yield STEP_NS
         if self._laggards:
             self._look_in(LOOK_S if self.sent == sent_before else LOOK_SOON_S)
@@ -192,6 +196,12 @@ class Delivery:
                 return
             yield self._send(socket, parcel)
         if not _may_have(socket):
+            self._laggards.forget(socket)
+
+    def _pass_over(self) -> None:
+        """Drop what the socket waits for at which a bug ended the last job: it would again."""
+        socket, self._catching_up = self._catching_up, None
+        if socket is not None:
             self._laggards.forget(socket)
 
     def _look_in(self, seconds: float) -> None:

@@ -49,6 +49,10 @@ def stream_families(sockets: Sockets, pushes: HubStatistics) -> Iterator[Metric]
     for name, text, count in (
         ("edge_push_sent", "Pushes written to sockets.", pushes.sent),
         ("edge_push_conflated", "Pushes that a newer one replaced.", pushes.conflated),
-        ("edge_push_dropped", "Pushes there was no room for.", pushes.dropped),
+        (
+            "edge_push_dropped",
+            "Pushes without room, or whose socket went, met a bug, or may not have them now.",
+            pushes.dropped,
+        ),
     ):
         yield counter(name, text, (), [((), count)])

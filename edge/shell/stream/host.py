@@ -45,7 +45,7 @@ class Wire(Protocol):
 
     @property
     def has_stirred(self) -> bool:
-        """Whether anything came since the last ping, be it a part of a frame."""
+        """Whether anything came since the last ping, or may have, be it a part of a frame."""
         ...
 
     def send(self, payload: bytes) -> bool:

@@ -85,6 +85,8 @@ class Leaving(Taking):
         if self._state != LOST:
             self._is_deaf = True
             self._talk.fail()
+            if self._state <= ENDING:  # it could not, or believed that it had
+                self.abort()
 
     @override
     def _take_close(self, content: bytes) -> None:

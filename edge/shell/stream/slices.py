@@ -18,15 +18,19 @@ import logging
 from collections.abc import Callable, Iterator
 from typing import Final
 
+from edge.core.instant import NS_PER_MS, NS_PER_S
+
 log: Final = logging.getLogger("edge.stream")
 
 SLICE_NS: Final = 800_000
 """What a slice may cost; its last step may cost more than is left."""
 
-REST_S: Final = 0.002
-"""uvloop counts whole milliseconds, and the one that has begun is one: between 1 and 2 ms."""
+REST_NS_MIN: Final = NS_PER_MS
+assert SLICE_NS < REST_NS_MIN, "else everything else has less than half of the loop"
 
-REST_NS_MIN: Final = 1_000_000  # the shortest of them
+REST_S: Final = 2 * REST_NS_MIN / NS_PER_S
+"""uvloop counts whole milliseconds, and the one that has begun is one: a rest lasts between
+``REST_NS_MIN`` and so long."""
 
 RESTART_S: Final = 1.0  # a bug that fails at once must not spin
 

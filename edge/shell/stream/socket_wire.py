@@ -53,9 +53,9 @@ class SocketProtocol(Leaving):
         """
         self._transport = transport
         self._berth = berth
+        self._talk.begin(self)  # first: a talk that knows no wire could end nothing
         most = self._limits.write_buffer_bytes
         transport.set_write_buffer_limits(high=most, low=most)
-        self._talk.begin(self)
         if unread:
             self._take(unread)
 
@@ -85,7 +85,7 @@ class SocketProtocol(Leaving):
     def resume_writing(self) -> None:
         """Hear it again."""
         if self._state <= ENDING:  # else it has little time anyway
-            self._spare()
+            self._call_off_cut()
         self._go_on(PEER)
 
     @override
@@ -93,7 +93,7 @@ class SocketProtocol(Leaving):
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the talk, once."""
         self._state = LOST
-        self._spare()
+        self._call_off_cut()
         self._berth.leave(self)
         talk = self._talk
         del self._talk  # it knows us, and would be kept with us

@@ -75,7 +75,7 @@ class Speaking(asyncio.Protocol, ABC):
         limits: The same for all.
 
     Attributes:
-        has_stirred: Something came since we last pinged.
+        has_stirred: Something came since we last pinged, or may have: we did not read.
     """
 
     __slots__ = ("_code", "_limits", "_state", "_timer", "_transport", "has_stirred")
@@ -115,10 +115,10 @@ class Speaking(asyncio.Protocol, ABC):
             self._transport.abort()
 
     def _cut_after(self, seconds: float) -> None:
-        self._spare()
+        self._call_off_cut()
         self._timer = asyncio.get_running_loop().call_later(seconds, self._transport.abort)
 
-    def _spare(self) -> None:
+    def _call_off_cut(self) -> None:
         """Do not cut the connection after all."""
         if self._timer is not None:
             self._timer.cancel()

@@ -154,7 +154,7 @@ class Taking(Speaking):
             return
         waited_ns = self._clock.now().steady_ns - self._parked_ns
         if waited_ns >= self._limits.wait_s * NS_PER_S:
-            self._give_up(*OVERLOADED)
+            self._send_away()
         elif self._governor.line_up(self):
             self.begin()
 
@@ -228,9 +228,9 @@ class Taking(Speaking):
         """
 
     def _take_end(self) -> None:
-        """Learn that nothing more comes; what has come is still heard, in its turn."""
+        """Learn that nothing more comes; what has come is heard once nothing halts it."""
         self._is_at_end = True
-        if not self._halts & (TURN | TALK):
+        if not self._halts:
             self._lose_peer()
 
     @abstractmethod
@@ -261,7 +261,7 @@ class Taking(Speaking):
         if more_bytes <= 0:
             self._governor.release(-more_bytes)
         elif not self._governor.hold_frames(more_bytes):
-            self._give_up(*OVERLOADED)
+            self._send_away()
             return
         self._held_bytes = size_bytes
 
@@ -277,6 +277,12 @@ class Taking(Speaking):
             self._begun_ns = None  # it was we who took their time
             self._read_on()
             self._take_frames()
+
+    def _send_away(self) -> None:
+        """Give up what waits: there is no turn for it, or no room."""
+        if self._state == OPEN:
+            self._governor.count_refused(OVERLOADED.reason)
+        self._give_up(*OVERLOADED)
 
     def _give_up(self, code: int, reason: str) -> None:
         """Understand nothing more, and have the talk say why, unless it says good-bye already."""
@@ -312,4 +318,5 @@ class Taking(Speaking):
     def _read_on(self) -> None:
         if not self._is_reading:
             self._is_reading = True
+            self.has_stirred = True  # it may have: nobody looked, and a ping may have gone out
             self._transport.resume_reading()

@@ -111,6 +111,7 @@ class Talk(Telling):
         self._farewell: tuple[int, str] | None = None
 
     @property
+    @override
     def is_open(self) -> bool:
         """Whether it is connected and has not begun to end."""
         return self._wire is not None and self._farewell is None
@@ -119,8 +120,8 @@ class Talk(Telling):
     def begin(self, wire: Wire) -> None:
         """Say ``welcome``: the connection is ours. Once, first of all."""
         self._wire = wire
+        self._host.registry.enter(self)
         host, principal, now = self._host, self.principal, self._host.clock.now()
-        host.registry.enter(self)
         # Those who came together are not to be pinged together for ever.
         first_ping_ns = round(host.rng.uniform(0.5, 1) * host.times.ping_ns)
         self._timetable = Timetable(
@@ -154,14 +155,6 @@ class Talk(Telling):
             if self._is_paused:
                 self._wire.pause()
                 self._wake_when_due(now)
-
-    @guarded
-    def push(self, frame: bytes) -> bool:
-        """Send a frame that is serialised already; return whether it may still be sent."""
-        if self._wire is None or self._farewell is not None or not self._wire.send_wire(frame):
-            return False
-        self._host.registry.frames["out"] += 1
-        return True
 
     @guarded
     def end(self, code: int, reason: str) -> None:
@@ -279,7 +272,7 @@ class Talk(Telling):
         self._cancel_timer()
         self._tell_verdicts()
         code, reason = self._farewell
-        if reason in BYES:  # the wire's own reasons, and the client's, have none
+        if reason in BYES:  # a rule of the wire that is broken has none, nor a client's own end
             after_ms = self._host.reconnect_after_ms() if code in SPREAD else 0
             bye = ops.ByeOp(code=code, reason=reason, reconnect_after_ms=after_ms)
             self._send(ops.encode(bye))
@@ -312,7 +305,7 @@ class Talk(Telling):
         assert self._timetable is not None, "begin comes first"
         assert self._wire is not None, "its timer goes with it"
         if due is Due.CUT:
-            self._timetable.pong()  # there is somebody; or we do not read, and cannot know
+            self._timetable.excuse()
         elif due is Due.TELL_EXPIRY:
             expires_at_ms = self.principal.expires_unix_s * _MS_PER_S
             self._send(ops.encode(ops.ExpiringOp(expires_at_ms)))

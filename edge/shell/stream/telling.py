@@ -1,5 +1,7 @@
 """What the client of one socket is told: its frames in; verdicts out, one frame for each commit.
 
+Pushes go out between them, as others wrote them.
+
 What a frame is worth is :mod:`edge.core.conversation`'s to say. Here it is counted, and waited
 for: as a listener, so that a commit costs one call, however many sockets share it. What was
 concluded is told once per turn of the loop, so that all of one commit, and of all commits that
@@ -58,6 +60,19 @@ class Telling(ABC):
     def write_buffer_bytes(self) -> int:
         """Written to it, and not yet taken by the system."""
         return 0 if self._wire is None else self._wire.write_buffer_bytes
+
+    @property
+    @abstractmethod
+    def is_open(self) -> bool:
+        """Whether it is connected and has not begun to end."""
+
+    @guarded
+    def push(self, frame: bytes) -> bool:
+        """Send a frame that is serialised already; return whether it may still be sent."""
+        if self._wire is None or not (self.is_open and self._wire.send_wire(frame)):
+            return False
+        self._host.registry.frames["out"] += 1
+        return True
 
     @abstractmethod
     def fail(self) -> None:

@@ -12,13 +12,18 @@ from typing import Final
 
 from loadtests.bench.client import Sent
 from loadtests.bench.figures import Slice
-from loadtests.bench.rounds import FILL_CONNECTIONS, FULL_SHARE, Tell
+from loadtests.bench.rounds import FULL_SHARE, Tell
 from loadtests.bench.sockets.generator import SocketLoader
 from loadtests.bench.subjects import Subject, SubjectError
 
 ECHO: Final = "echo"
 SOCKET: Final = "gateway"
 HTTP: Final = "gateway, HTTP batches"
+
+FILL_CONNECTIONS: Final = 4
+"""So few that no gateway takes a machine that others disturb for an overload; not measured."""
+
+PLAYERS_MIN: Final = 256  # four times the sockets that speak
 
 LANE: Final = "game"  # spins are all that is said
 MANY: Final = 20
@@ -31,18 +36,22 @@ class Load:
 
     Attributes:
         events: Per message.
+        sockets: On which it is spoken at once; or HTTP's connections.
         window: Messages under way on each socket. One: as a game waits for each answer; more:
-            as after an outage, or with many small games on one socket.
+            as a game that does not wait.
     """
 
     events: int
+    sockets: int
     window: int
 
 
-SINGLE: Final = Load(1, 1)
-STREAM: Final = Load(1, 8)
-GATHERED: Final = Load(MANY, 8)
-BATCH: Final = Load(MANY, 1)  # HTTP's: a connection has one request under way
+# All keep a processor busy, and none gives a gateway more than 20 ms of work at a time: it
+# serves in another way once it has more than it can do, and refuses HTTP's requests then.
+SINGLE: Final = Load(1, 64, 1)
+STREAM: Final = Load(1, 16, 8)
+GATHERED: Final = Load(MANY, 16, 2)
+BATCH: Final = Load(MANY, 16, 1)  # HTTP's: a connection has one request under way
 
 Row = tuple[Load, str]
 
@@ -53,7 +62,6 @@ class Plan:
 
     Attributes:
         rounds: Odd, so that the median is one of them.
-        sockets: That speak at once; and HTTP's connections.
         messages: Per slice and socket.
         entries: ``spool.dedupe_entries_max`` of the gateway, filled before the first round.
         idle: Sockets that do nothing.
@@ -64,7 +72,6 @@ class Plan:
     """
 
     rounds: int
-    sockets: int
     messages: Mapping[Load, int]
     entries: int
     idle: int
@@ -79,17 +86,17 @@ class Plan:
 
         So far above the connections that a player's next batch never overtakes the one before.
         """
-        return max(4 * self.sockets, self.idle, self.listeners)
+        return max(PLAYERS_MIN, self.idle, self.listeners)
 
 
 # A slice takes a gateway some tenths of a second, as in the other bench. Idle sockets are held
 # until the gateway has pinged each once (20 s); pushes come often enough to be measured soon, and
 # seldom enough that each is alone.
 FULL: Final = Plan(
-    15, 64, {SINGLE: 60, STREAM: 80, GATHERED: 10}, 20_000, 5_000, 21.0, 2_000, 60, 0.2
+    15, {SINGLE: 70, STREAM: 300, GATHERED: 30}, 20_000, 5_000, 21.0, 2_000, 60, 0.2
 )
 QUICK: Final = Plan(
-    5, 64, {SINGLE: 20, STREAM: 30, GATHERED: 4}, 4_000, 2_000, 0.5, 2_000, 15, 0.2
+    5, {SINGLE: 30, STREAM: 120, GATHERED: 15}, 4_000, 2_000, 0.5, 2_000, 15, 0.2
 )
 
 
@@ -126,7 +133,7 @@ class Contest:
             self.tell(f"round {number + 1} of {self.plan.rounds}")
             for load, count in self.plan.messages.items():
                 accepted += self.loader.prepare_messages(
-                    sockets=self.plan.sockets, count=count, events=load.events
+                    sockets=load.sockets, count=count, events=load.events
                 )
                 for name, subject in ((ECHO, self.echo), (SOCKET, self.gateway)):
                     slices.setdefault((load, name), []).append(self._said(subject, load))
@@ -150,17 +157,16 @@ class Contest:
 
     def _said(self, subject: Subject, load: Load) -> Slice:
         """Have what was prepared said on sockets."""
-        sockets = self.plan.sockets
-        messages = sockets * self.plan.messages[load]
-        with self.loader.opened(subject, sockets, speaks=True):
+        messages = load.sockets * self.plan.messages[load]
+        with self.loader.opened(subject, load.sockets, speaks=True):
             speak = partial(self.loader.speak, load.window)
             return _slice(subject, messages, load.events, speak)
 
     def _sent(self) -> Slice:
         """Have as many events sent by HTTP as were said on sockets, in batches as large."""
-        count = self.plan.sockets * self.plan.messages[GATHERED]
+        count = GATHERED.sockets * self.plan.messages[GATHERED]
         self.loader.prepare_batches(count=count, events=MANY)
-        with self.loader.connected(self.gateway.public, self.plan.sockets):
+        with self.loader.connected(self.gateway.public, BATCH.sockets):
             send = partial(self.loader.send, accepts=True)
             return _slice(self.gateway, count, MANY, send)
 

@@ -25,8 +25,8 @@ END: Final = "<!-- end of sockets -->"
 KIB: Final = 1024
 
 _RATES: Final = (
-    *("events", "under way", "subject", "messages/s", "events/s", "messages per CPU-s"),
-    "of the echo",
+    *("events", "sockets", "under way", "subject", "messages/s", "events/s"),
+    *("messages per CPU-s", "of the echo"),
 )
 _IDLE: Final = ("idle sockets", "subject", "KiB each")
 _PUSHES: Final = ("pushes", "to sockets", "p50 ms", "p99 ms", "slowest ms")
@@ -51,13 +51,10 @@ class Report:
     def text(self) -> str:
         """Write tables and comparisons, in Markdown."""
         plan = self.plan
-        head = (
-            f"{machine()}; medians of {plan.rounds} rounds (quartiles); {plan.sockets} sockets, "
-            "or connections."
-        )
+        head = f"{machine()}; medians of {plan.rounds} rounds (quartiles)."
         parts = (
             head,
-            table(_RATES, 3, map(self._rate, self.slices)),
+            table(_RATES, 4, map(self._rate, self.slices)),
             f"- events per CPU-s, {MANY} a message on a socket / {MANY} a batch by HTTP: "
             + _told(self._against_http()),
             self._idle_text(),
@@ -70,10 +67,10 @@ class Report:
         return {
             "machine": machine(),
             "rounds": self.plan.rounds,
-            "sockets": self.plan.sockets,
             "slices": [
                 {
                     "events_per_message": load.events,
+                    "sockets": load.sockets,
                     "window": load.window,
                     "subject": name,
                     "messages_per_s": [each.requests_per_s for each in slices],
@@ -86,6 +83,7 @@ class Report:
             "of_the_echo": [
                 {
                     "events_per_message": load.events,
+                    "sockets": load.sockets,
                     "window": load.window,
                     "median": self._of_the_echo(load).median,
                 }
@@ -103,6 +101,7 @@ class Report:
         shares = {ECHO: "1", HTTP: ""}
         return (
             str(load.events),
+            str(load.sockets),
             str(load.window),
             name,
             f"{Spread.of([each.requests_per_s for each in slices]).median:,.0f}",

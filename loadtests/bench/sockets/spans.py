@@ -1,10 +1,13 @@
 """What many sockets hold while they do nothing, and how long a push takes to all of them."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from loadtests.bench.sockets.contest import Plan
 from loadtests.bench.sockets.generator import SocketLoader
 from loadtests.bench.subjects import Subject
+
+WARMING: Final = 64  # sockets that come first and go again, so that all code is loaded
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +39,7 @@ def idle(subject: Subject, loader: SocketLoader, plan: Plan) -> Idle:
         GeneratorError: An answer was wrong.
         SubjectError: A gateway does not answer.
     """
-    with loader.opened(subject, plan.sockets):  # so that all code is loaded
+    with loader.opened(subject, min(WARMING, plan.idle)):
         loader.hold(0)
     if subject.is_gateway:
         subject.ask("/metrics")

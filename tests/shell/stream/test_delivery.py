@@ -6,7 +6,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence, Set as AbstractSet
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Final
+from typing import Final, cast
 
 import pytest
 from typing_extensions import override
@@ -15,7 +15,7 @@ from edge.config import Stream
 from edge.core.closing import BUG
 from edge.core.laggards import Parcel
 from edge.core.push import PUSH_BYTES_MAX
-from edge.shell.stream import delivery as delivery_module
+from edge.shell.stream import delivery as delivery_module, slices as slices_module
 from edge.shell.stream.delivery import (
     SEND_NS,
     SEND_NS_PER_KIB,
@@ -379,6 +379,27 @@ def test_who_may_read_from_now_on_gets_what_is_published_then() -> None:
     scene.play(story)
 
     assert ada.numbers == [2]
+
+
+def test_a_bug_while_slow_sockets_are_looked_at_costs_no_other_what_it_waits_for(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """However often it comes: neither theirs nor what is published behind it."""
+    monkeypatch.setattr(slices_module, "RESTART_S", 0.01)
+    spoilt, slow = sockets = [lagging(), lagging()]
+    scene = Scene(sockets)
+
+    async def story() -> None:
+        await scene.publish(push_parcel(1), push_parcel(2))
+        spoilt.write_buffer_bytes = cast("int", None)  # a bug: it cannot be looked at
+        slow.write_buffer_bytes = 0
+        await until(partial(has_got, slow, 2))
+        scene.sockets.remove(spoilt)
+        await scene.publish(push_parcel(3))
+
+    assert scene.play(story) == (3, 0, 2)
+    assert (spoilt.got, slow.numbers) == ([], [1, 2, 3])
+    assert caplog.text.count("Traceback") == 1
 
 
 class PushWire(FakeWire):

@@ -6,13 +6,16 @@ import logging
 import socket
 
 import pytest
+from typing_extensions import override
 
 from edge.shell.stream.frames import text_frame
 from edge.shell.stream.speaking import WireLimits
 from tests.fakes_frames import BINARY, CLOSE, PING, PONG, client_frame, closing
 from tests.fakes_wire import (
+    LARGE,
     PATIENCE_S,
     FakeTalk,
+    Peer,
     Port,
     connect,
     play,
@@ -169,6 +172,60 @@ def test_who_says_no_more_after_our_close_is_closed_on_at_once() -> None:
     play(story)
 
 
+class Talkative(FakeTalk):
+    """Says more than a peer may leave unread when it hears anything."""
+
+    @override
+    def hear(self, text: bytes) -> None:
+        assert self.wire is not None
+        self.heard.append(text)
+        while not self.wire.is_halted:
+            self.wire.send(LARGE)
+
+
+async def say_no_more(port: Port, limits: WireLimits) -> Peer:
+    """Have a peer say three texts and no more, of which the first stops the reading of them."""
+    peer = await connect(port, limits=limits, talk=Talkative())
+    await peer.send(b"".join(map(client_frame, (b"1", b"2", b"3"))))
+    peer.socket.shutdown(socket.SHUT_WR)
+    await turn()
+    assert (peer.talk.heard, peer.talk.ends) == ([b"1"], [])
+    assert port.governor.held_bytes == len(client_frame(b"2") + client_frame(b"3"))
+    return peer
+
+
+def test_what_came_before_a_peer_said_no_more_is_heard_when_it_has_read() -> None:
+    async def story(port: Port) -> None:
+        peer = await say_no_more(port, WireLimits(write_buffer_s=PATIENCE_S))
+        await peer.end()
+        assert peer.talk.heard == [b"1", b"2", b"3"]
+        assert (peer.talk.ends, peer.talk.lost_codes) == ([(1006, "")], [1006])
+
+    play(story)
+
+
+def test_what_a_peer_that_never_reads_has_said_is_not_kept_for_ever() -> None:
+    async def story(port: Port) -> None:
+        peer = await say_no_more(port, WireLimits(close_s=60, write_buffer_s=0.05))
+        await peer.is_lost()
+        assert (peer.talk.heard, peer.talk.ends) == ([b"1"], [])
+        assert port.governor.held_bytes == 0
+        peer.socket.close()
+
+    play(story)
+
+
+def test_who_says_no_more_and_reads_nothing_is_closed_on_as_soon_as_any_other() -> None:
+    async def story(port: Port) -> None:
+        peer = await say_no_more(port, WireLimits(close_s=0.05, write_buffer_s=PATIENCE_S))
+        peer.talk.end(1012, "draining")
+        await peer.is_lost()
+        assert (peer.talk.heard, peer.talk.lost_codes) == ([b"1"], [1012])
+        peer.socket.close()
+
+    play(story)
+
+
 def test_a_peer_that_says_no_more_and_does_not_read_is_cut_though_it_read_a_little() -> None:
     async def story(port: Port) -> None:
         peer = await connect(port, limits=WireLimits(close_s=0.5, write_buffer_s=60))
@@ -185,7 +242,7 @@ def test_a_peer_that_says_no_more_and_does_not_read_is_cut_though_it_read_a_litt
 
 def test_a_peer_that_says_no_more_and_reads_nothing_is_cut() -> None:
     async def story(port: Port) -> None:
-        peer = await connect(port, limits=WireLimits(close_s=0.05, write_buffer_s=60))
+        peer = await connect(port, limits=WireLimits(close_s=60, write_buffer_s=0.05))
         await stuff(peer)
         peer.socket.shutdown(socket.SHUT_WR)
         await peer.is_lost()
@@ -319,6 +376,24 @@ def test_a_bug_in_its_turn_ends_the_socket() -> None:
         await peer.end()
         assert peer.frames.close == (1011, "internal_error")
         assert peer.talk.lost_codes == [1011]
+
+    play(story)
+
+
+class Oblivious(FakeTalk):
+    """Does not end, whatever it is told."""
+
+    @override
+    def fail(self) -> None:
+        self.fails += 1
+
+
+def test_who_cannot_be_ended_after_a_bug_is_cut() -> None:
+    async def story(port: Port) -> None:
+        peer = await connect(port, talk=Oblivious())
+        peer.wire.fail()
+        await peer.end()
+        assert (peer.talk.fails, peer.talk.lost_codes) == (1, [1006])
 
     play(story)
 

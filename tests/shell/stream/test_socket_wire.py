@@ -151,6 +151,20 @@ def test_a_socket_that_is_gone_leaves_the_collector_no_work() -> None:
     play(story)
 
 
+def test_a_bug_before_anything_is_read_ends_the_socket_like_any_other(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def story(port: Port) -> None:
+        peer = await connect(port, limits=WireLimits(write_buffer_bytes=-1))  # uvloop raises
+        await peer.end()
+        assert peer.frames.close == BUG
+        assert (peer.talk.fails, peer.talk.lost_codes) == (1, [1011])
+
+    with caplog.at_level(logging.ERROR, "edge.stream"):
+        play(story)
+    assert len(caplog.records) == 1
+
+
 @pytest.mark.parametrize(
     ("breaks_at", "log_lines"),
     [

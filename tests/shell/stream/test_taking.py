@@ -9,7 +9,7 @@ import pytest
 from edge.core.closing import FLOOD, OVERLOADED
 from edge.core.instant import NS_PER_S
 from edge.core.waiting_line import WAIT_NS_MAX
-from edge.shell.governor import FRAMES_BYTES_MAX, HELD_BYTES_MAX
+from edge.shell.governor import HELD_BYTES_MAX, HELD_FRAMES_BYTES_MAX
 from edge.shell.stream.speaking import WireLimits
 from tests.fakes_frames import PING, PONG, client_frame, closing
 from tests.fakes_wire import (
@@ -159,6 +159,26 @@ def test_any_byte_is_a_sign_of_life_after_a_ping(octets: bytes) -> None:
     play(story)
 
 
+def test_who_is_pinged_while_nothing_is_read_of_it_is_not_taken_for_gone() -> None:
+    """Its pong lies unread; the time for it may be over before the loop looks."""
+
+    async def story(port: Port) -> None:
+        peer = await connect(port)
+        peer.wire.pause()
+        for _ in range(2):  # what comes, and the read that is the last
+            peer.wire.data_received(client_frame(b"waits"))
+        peer.wire.ping()
+        assert (peer.wire.has_stirred, peer.wire.is_halted) == (False, True)
+        peer.wire.resume()
+        assert (peer.wire.has_stirred, peer.wire.is_halted) == (True, False)
+        peer.wire.ping()
+        assert not peer.wire.has_stirred, "from now on it is read"
+        await peer.send(closing(1000))
+        await peer.end()
+
+    play(story)
+
+
 def test_3_who_takes_too_long_for_one_message_is_cut_whatever_it_pings_meanwhile() -> None:
     async def story(port: Port) -> None:
         peer = await connect(port)
@@ -250,7 +270,7 @@ def test_who_is_refused_its_turn_lines_up_again_until_it_has_waited_too_long() -
         assert peer.frames.texts == [b"bye"]
         assert peer.frames.close == OVERLOADED
         assert peer.talk.heard == []
-        assert port.meters.requests_refused == {}, "no request was"
+        assert port.meters.requests_refused == {"overloaded": 1}, "no request was"
 
     play(story)
 
@@ -272,7 +292,7 @@ def test_who_is_refused_its_turn_while_there_is_another_is_heard_at_once() -> No
 def test_where_there_is_no_room_to_wait_nobody_waits() -> None:
     async def story(port: Port) -> None:
         first, second = await connect(port), await connect(port)
-        assert port.governor.hold(FRAMES_BYTES_MAX - 10)
+        assert port.governor.hold(HELD_FRAMES_BYTES_MAX - 10)
         port.busy()
         first.wire.data_received(client_frame(b"x" * 11))
         assert first.talk.ends == [OVERLOADED]
@@ -280,8 +300,11 @@ def test_where_there_is_no_room_to_wait_nobody_waits() -> None:
         assert second.talk.ends == []
         second.wire.data_received(client_frame(b"x" * 10))
         assert second.talk.ends == [OVERLOADED]
-        assert port.governor.hold(HELD_BYTES_MAX - FRAMES_BYTES_MAX), "of requests there may"
+        assert port.governor.hold(HELD_BYTES_MAX - HELD_FRAMES_BYTES_MAX), (
+            "of requests there may"
+        )
         port.governor.release(HELD_BYTES_MAX - 10)
+        assert port.meters.requests_refused == {"overloaded": 2}
         for peer in (first, second):
             await peer.end()
             assert peer.frames.texts == [b"bye"]
@@ -327,13 +350,29 @@ def test_who_is_halted_while_there_is_no_room_is_told_so_and_nothing_of_it_is_ke
     async def story(port: Port) -> None:
         peer = await connect(port)
         peer.wire.pause()
-        assert port.governor.hold(FRAMES_BYTES_MAX)
+        assert port.governor.hold(HELD_FRAMES_BYTES_MAX)
         peer.wire.data_received(client_frame(b"unheard"))
-        port.governor.release(FRAMES_BYTES_MAX)
+        port.governor.release(HELD_FRAMES_BYTES_MAX)
         assert peer.talk.ends == [OVERLOADED]
         await peer.end()
         assert peer.frames.close == OVERLOADED
         assert peer.talk.heard == []
+
+    play(story)
+
+
+def test_who_is_ended_already_is_not_refused_as_well() -> None:
+    async def story(port: Port) -> None:
+        peer = await connect(port, talk=FakeTalk(is_tardy=True))
+        peer.talk.end(4401, "token_expired")
+        peer.wire.pause_writing()
+        assert port.governor.hold(HELD_FRAMES_BYTES_MAX)
+        peer.wire.data_received(client_frame(b"unheard"))
+        port.governor.release(HELD_FRAMES_BYTES_MAX)
+        assert port.meters.requests_refused == {}
+        peer.talk.part()
+        await peer.end()
+        assert peer.frames.close == (4401, "token_expired")
 
     play(story)
 

@@ -23,7 +23,7 @@ from edge.shell.stream.bearer import Bearer
 from edge.shell.stream.guard import SAID_OF_BUGS
 from edge.shell.stream.talk import GOODBYE_S, Talk
 from tests.core.player_events import MOVES, event, frame
-from tests.fakes import NOW_S, SESSION, player_token
+from tests.fakes import NOW_S, SESSION, FakeClock, player_token
 from tests.fakes_loop import play
 from tests.fakes_talk import FakeWire, Lobby, token_frame, turn
 
@@ -186,18 +186,6 @@ def test_whoever_leaves_with_the_process_is_told_a_time_of_its_own(lobby: Lobby)
     after_ms = play(lobby.clock, story())
     assert 0 <= min(after_ms) < 100
     assert 1900 < max(after_ms) < 2000, "500 a second"
-
-
-def test_a_push_goes_out_as_it_is_and_never_behind_the_end(lobby: Lobby) -> None:
-    async def story() -> FakeWire:
-        talk, wire = lobby.socket()
-        talk.push(b'{"op":"push"}')
-        assert talk.write_buffer_bytes == 17
-        talk.end(4409, "replaced")
-        talk.push(b'{"op":"push"}')
-        return wire
-
-    assert play(lobby.clock, story()).ops == ["welcome", "push", "bye"]
 
 
 def test_silence_ends_a_socket_that_may_speak_and_no_other(lobby: Lobby) -> None:
@@ -452,6 +440,23 @@ def test_a_bug_anywhere_ends_its_socket_with_1011_and_no_other_and_is_logged_onc
     assert (wire.ops, wire.closed) == (["welcome", "verdicts"], None)
     assert [each.getMessage() for each in caplog.records] == [SAID_OF_BUGS]
     assert (lobby.registry.closed, len(lobby.registry)) == ({"1011": 1}, 1)
+
+
+def test_a_bug_before_it_was_entered_ends_and_counts_a_socket_like_any_other(
+    lobby: Lobby, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def story() -> FakeWire:
+        talk, wire = lobby.talk(), FakeWire()
+        with monkeypatch.context() as patch:
+            patch.setattr(FakeClock, "now", fail)
+            talk.begin(wire)
+        talk.lost(1011)
+        return wire
+
+    with caplog.at_level(logging.ERROR, "edge.stream"):
+        assert play(lobby.clock, story()).closed == BUG
+    assert len(caplog.records) == 1
+    assert (lobby.registry.closed, len(lobby.registry)) == ({"1011": 1}, 0)
 
 
 class BrokenWire(FakeWire):

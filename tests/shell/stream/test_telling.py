@@ -223,3 +223,21 @@ def test_a_stage_with_a_bug_ends_the_socket_and_what_came_before_it_counts(
     assert wire.ops == ["welcome", "bye"], "nothing tells the client that the rest was judged"
     assert wire.closed == (1011, "internal_error")
     assert lobby.meters.outcomes == {Tally(Outcome.ACCEPTED, "none", "game"): 1}
+
+
+def test_a_push_goes_out_as_it_is_and_never_behind_the_end(lobby: Lobby) -> None:
+    async def story() -> FakeWire:
+        talk, wire = lobby.socket()
+        assert talk.push(b'{"op":"push"}')
+        assert talk.write_buffer_bytes == 17
+        talk.hear(frame(event(1)))
+        talk.end(4409, "replaced")
+        assert talk.push(b'{"op":"push"}') is False, "it waits for a verdict"
+        lobby.spool.sync(Lane.GAME)
+        assert talk.push(b'{"op":"push"}') is False
+        talk.lost(4409)
+        assert talk.push(b'{"op":"push"}') is False
+        return wire
+
+    assert play(lobby.clock, story()).ops == ["welcome", "push", "verdicts", "bye"]
+    assert lobby.registry.frames["out"] == 4

@@ -254,7 +254,62 @@ def test_what_is_no_token_and_what_does_not_come_are_asked_for_again(parlour: Pa
     assert states == [*["knocking", "away"] * 3, "knocking", "greeting"]
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1:1", "casino.example", ""])
+BARRED = """
+    import("/edge.mjs").then(({EdgeClient}) => {
+        window.asked = [];
+        window.reasons = [];
+        window.WebSocket = class {
+            constructor() { throw new DOMException("not from here", "SecurityError"); }
+        };
+        const token = async (why) => { asked.push(why); return "a.b.c"; };
+        const client = new EdgeClient({url: "ws://127.0.0.1:1", k: "k", token});
+        client.addEventListener("state", ({detail}) => reasons.push(detail.why));
+        client.start();
+        window.stopClient = () => client.stop();
+    })
+"""
+
+
+def test_a_page_that_may_open_no_socket_blames_nobodys_token(parlour: Parlour) -> None:
+    parlour.page.ask(BARRED)
+
+    parlour.page.wait("asked.length >= 3")
+
+    parlour.page.ask("stopClient()")
+    assert set(parlour.page.ask("asked")) == {"connect"}
+    assert "SecurityError" in parlour.page.ask("reasons")
+
+
+@pytest.mark.parametrize(
+    "url", ["ws://127.0.0.1:1/#", " ws://127.0.0.1:1/?", "ws://127.0.0.1:1//"]
+)
+def test_whatever_address_is_taken_can_be_knocked_at(parlour: Parlour, url: str) -> None:
+    made = f"""
+        import("/edge.mjs").then(({{EdgeClient}}) => {{
+            window.states = [];
+            const client = new EdgeClient({{url: "{url}", k: "k", token: async () => "a.b.c"}});
+            client.addEventListener("state", ({{detail}}) => states.push(detail.state));
+            client.start();
+            window.stopClient = () => client.stop();
+        }})
+    """
+    parlour.page.ask(made)
+
+    parlour.page.wait("states.includes('greeting')")
+
+    parlour.page.ask("stopClient()")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1:1",
+        "casino.example",
+        "",
+        "ws://127.0.0.1:1/#x",
+        "ws://127.0.0.1:1/?x=1",
+    ],
+)
 def test_what_is_no_sockets_address_is_refused_at_once(parlour: Parlour, url: str) -> None:
     made = f"import('/edge.mjs').then(({{EdgeClient}}) => new EdgeClient({{url: '{url}', k: 'k'}}))"
 

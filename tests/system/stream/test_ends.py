@@ -91,6 +91,7 @@ def test_42_who_finds_no_turn_and_no_room_to_wait_is_told_to_find_another_node(
     assert 0 <= after_ms(raw, 1013, "overloaded") < SPREAD_MS
     assert [frame["op"] for frame in raw.said] == ["welcome", "bye"]
     here.wait(lambda: counted(here, 'edge_stream_closed_total{code="1013"} 1.0'), "counted")
+    assert counted(here, 'edge_requests_refused_total{reason="overloaded"} 1.0')
     assert here.say(ada, event).counts == (1, 0), "nothing of it was taken"
 
 

@@ -7,6 +7,7 @@ import pytest
 from loadtests.bench.sockets.contest import (
     BATCH,
     ECHO,
+    FILL_CONNECTIONS,
     FULL,
     GATHERED,
     HTTP,
@@ -23,8 +24,8 @@ from tests.fakes_bench import Stall
 from tests.fakes_bench_sockets import SocketBooth
 
 MESSAGES = {SINGLE: 3, STREAM: 6, GATHERED: 5}
-PLAN = Plan(3, 4, MESSAGES, 100, idle=30, hold_s=1.0, listeners=9, pushes=2, gap_s=1)
-ACCEPTED = 100 + 3 * (4 * 3 + 4 * 6 + 2 * 4 * 5 * MANY)
+PLAN = Plan(3, MESSAGES, 100, idle=30, hold_s=1.0, listeners=9, pushes=2, gap_s=1)
+ACCEPTED = 100 + 3 * (64 * 3 + 16 * 6 + 2 * 16 * 5 * MANY)
 
 
 def contest(room: Path, booth: SocketBooth, entries: float = 50.0) -> Contest:
@@ -45,17 +46,21 @@ def test_in_each_round_both_are_told_the_same_in_turn(tmp_path: Path) -> None:
         order
         for load, count in MESSAGES.items()
         for order in (
-            ("messages", {"sockets": 4, "count": count, "events": load.events}),
-            ("open", ECHO, 4, True),
+            ("messages", {"sockets": load.sockets, "count": count, "events": load.events}),
+            ("open", ECHO, load.sockets, True),
             ("speak", load.window),
             ("hang up",),
-            ("open", SOCKET, 4, True),
+            ("open", SOCKET, load.sockets, True),
             ("speak", load.window),
             ("hang up",),
         )
     ]
-    sent = [("batches", {"count": 20, "events": MANY}), ("connect", 2, 4), ("send",)]
-    warming = [("fillings", {"entries": 100}), ("connect", 2, 16), ("send",)]
+    sent = [
+        ("batches", {"count": 80, "events": MANY}),
+        ("connect", 2, BATCH.sockets),
+        ("send",),
+    ]
+    warming = [("fillings", {"entries": 100}), ("connect", 2, FILL_CONNECTIONS), ("send",)]
     assert booth.orders == warming + 3 * [*said, *sent]
 
 
@@ -73,8 +78,8 @@ def test_a_slice_counts_events_and_what_they_cost(tmp_path: Path) -> None:
     ]
     assert {len(each) for each in slices.values()} == {3}
     counts = {row: (each[0].requests, each[0].events) for row, each in slices.items()}
-    assert counts[STREAM, SOCKET] == counts[STREAM, ECHO] == (24, 24)
-    assert counts[GATHERED, SOCKET] == counts[BATCH, HTTP] == (20, 400)
+    assert counts[STREAM, SOCKET] == counts[STREAM, ECHO] == (96, 96)
+    assert counts[GATHERED, SOCKET] == counts[BATCH, HTTP] == (80, 1_600)
     assert slices[STREAM, SOCKET][0].cpu_ns == 1_000_000
     assert slices[STREAM, SOCKET][0].elapsed_ns == 10_000_000
 
@@ -99,4 +104,4 @@ def test_an_event_too_few_or_too_many_at_the_origin_is_told(
 def test_a_plan_has_a_middle_round_and_players_for_all(plan: Plan) -> None:
     assert plan.rounds % 2 == 1
     assert set(plan.messages) == {SINGLE, STREAM, GATHERED}
-    assert plan.players >= max(plan.idle, plan.listeners, 4 * plan.sockets)
+    assert plan.players >= max(plan.idle, plan.listeners, 4 * SINGLE.sockets)

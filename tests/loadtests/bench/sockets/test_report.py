@@ -9,7 +9,6 @@ from loadtests.bench.sockets.spans import Idle
 
 PLAN = Plan(
     3,
-    4,
     {SINGLE: 6, GATHERED: 5},
     100,
     idle=1_000,
@@ -37,12 +36,12 @@ def report() -> Report:
 def test_each_load_has_a_row_per_subject() -> None:
     text = report().text()
 
-    assert "| 1 | 1 | echo | 200 | 200 | 2,000 | 1 |" in text
-    assert "| 1 | 1 | gateway | 200 | 200 | 1,250 | 0.625 (0.625, 0.625) |" in text
-    assert "| 20 | 8 | gateway | 200 | 4,000 | 1,250 | 0.625 (0.625, 0.625) |" in text
-    assert "| 20 | 1 | gateway, HTTP batches | 200 | 4,000 | 1,000 |  |" in text
+    assert "| 1 | 64 | 1 | echo | 200 | 200 | 2,000 | 1 |" in text
+    assert "| 1 | 64 | 1 | gateway | 200 | 200 | 1,250 | 0.625 (0.625, 0.625) |" in text
+    assert "| 20 | 16 | 2 | gateway | 200 | 4,000 | 1,250 | 0.625 (0.625, 0.625) |" in text
+    assert "| 20 | 16 | 1 | gateway, HTTP batches | 200 | 4,000 | 1,000 |  |" in text
     assert "20 a batch by HTTP: 1.250 (1.250, 1.250)" in text
-    assert "3 rounds (quartiles); 4 sockets" in text
+    assert "medians of 3 rounds (quartiles)" in text
 
 
 def test_memory_is_told_beyond_the_echos() -> None:
@@ -72,6 +71,7 @@ def test_the_document_has_every_round() -> None:
 
     assert document["slices"][1] == {
         "events_per_message": 1,
+        "sockets": 64,
         "window": 1,
         "subject": SOCKET,
         "messages_per_s": [200.0] * 3,
@@ -80,8 +80,8 @@ def test_the_document_has_every_round() -> None:
         "rss_bytes": [64] * 3,
     }
     assert document["of_the_echo"] == [
-        {"events_per_message": 1, "window": 1, "median": 0.625},
-        {"events_per_message": 20, "window": 8, "median": 0.625},
+        {"events_per_message": 1, "sockets": 64, "window": 1, "median": 0.625},
+        {"events_per_message": 20, "sockets": 16, "window": 2, "median": 0.625},
     ]
     assert document["of_http"] == 1.25
     assert document["idle"]["gateway"]["bytes_each"] == (40 << 20) / 1_000

@@ -7,7 +7,7 @@ from loadtests.bench.sockets.spans import Idle, idle, pushed
 from tests.fakes_bench import Stall
 from tests.fakes_bench_sockets import SocketBooth, Trunk
 
-PLAN = Plan(1, 4, {STREAM: 1}, 100, idle=30, hold_s=1.5, listeners=9, pushes=2, gap_s=0.5)
+PLAN = Plan(1, {STREAM: 1}, 100, idle=30, hold_s=1.5, listeners=9, pushes=2, gap_s=0.5)
 
 
 @pytest.mark.parametrize(("is_gateway", "asked"), [(True, ["/metrics"]), (False, [])])
@@ -24,7 +24,7 @@ def test_idle_sockets_are_held_behind_some_that_went(
     assert found.bytes_each == 10_000
     assert trunk.asked == asked
     assert booth.orders == [
-        ("open", "it", 4, False),
+        ("open", "it", 30, False),
         ("hold", 0),
         ("hang up",),
         ("open", "it", 30, False),
