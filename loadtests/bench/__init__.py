@@ -24,6 +24,7 @@ is work done. Waiting for the disk is no work: it is told as latency.
 ``soak``           memory over millions of events
 ``tokens``         the issuer that signs for everybody
 ``tree``           the code of another commit
+``sockets``        the same for ``GET /v1/stream``
 =================  ===========================================================================
 
 The gateway is known here only from outside: its command line, its ports, its metrics.

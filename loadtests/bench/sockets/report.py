@@ -7,7 +7,6 @@ from typing import Any, Final
 from loadtests.bench.figures import Slice, Spread, percentile, ratio
 from loadtests.bench.report import machine, table
 from loadtests.bench.sockets.contest import (
-    BATCH,
     ECHO,
     GATHERED,
     HTTP,
@@ -114,7 +113,7 @@ class Report:
         return ratio(self.slices[load, SOCKET], self.slices[load, ECHO])
 
     def _against_http(self) -> Spread:
-        return ratio(self.slices[GATHERED, SOCKET], self.slices[BATCH, HTTP])
+        return ratio(self.slices[GATHERED, SOCKET], self.slices[GATHERED, HTTP])
 
     def _idle_text(self) -> str:
         if isinstance(self.idle, str):

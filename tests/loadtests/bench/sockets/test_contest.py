@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 
 from loadtests.bench.sockets.contest import (
-    BATCH,
     ECHO,
     FILL_CONNECTIONS,
     FULL,
@@ -25,7 +24,7 @@ from tests.fakes_bench_sockets import SocketBooth
 
 MESSAGES = {SINGLE: 3, STREAM: 6, GATHERED: 5}
 PLAN = Plan(3, MESSAGES, 100, idle=30, hold_s=1.0, listeners=9, pushes=2, gap_s=1)
-ACCEPTED = 100 + 3 * (64 * 3 + 16 * 6 + 2 * 16 * 5 * MANY)
+ACCEPTED = 100 + 3 * (64 * 3 + 16 * 6 + 2 * 8 * 5 * MANY)
 
 
 def contest(room: Path, booth: SocketBooth, entries: float = 50.0) -> Contest:
@@ -56,8 +55,8 @@ def test_in_each_round_both_are_told_the_same_in_turn(tmp_path: Path) -> None:
         )
     ]
     sent = [
-        ("batches", {"count": 80, "events": MANY}),
-        ("connect", 2, BATCH.sockets),
+        ("batches", {"count": 40, "events": MANY}),
+        ("connect", 2, GATHERED.sockets),
         ("send",),
     ]
     warming = [("fillings", {"entries": 100}), ("connect", 2, FILL_CONNECTIONS), ("send",)]
@@ -74,12 +73,12 @@ def test_a_slice_counts_events_and_what_they_cost(tmp_path: Path) -> None:
         (STREAM, SOCKET),
         (GATHERED, ECHO),
         (GATHERED, SOCKET),
-        (BATCH, HTTP),
+        (GATHERED, HTTP),
     ]
     assert {len(each) for each in slices.values()} == {3}
     counts = {row: (each[0].requests, each[0].events) for row, each in slices.items()}
     assert counts[STREAM, SOCKET] == counts[STREAM, ECHO] == (96, 96)
-    assert counts[GATHERED, SOCKET] == counts[BATCH, HTTP] == (80, 1_600)
+    assert counts[GATHERED, SOCKET] == counts[GATHERED, HTTP] == (40, 800)
     assert slices[STREAM, SOCKET][0].cpu_ns == 1_000_000
     assert slices[STREAM, SOCKET][0].elapsed_ns == 10_000_000
 

@@ -48,9 +48,9 @@ def test_a_run_measures_both_servers_memory_and_pushes(
 
     text = capsys.readouterr().out
     for row in (
-        "| 1 | 1 | echo |",
-        "| 1 | 8 | gateway |",
-        "| 20 | 1 | gateway, HTTP batches |",
+        "| 1 | 64 | 1 | echo |",
+        "| 1 | 16 | 8 | gateway |",
+        "| 20 | 8 | 1 | gateway, HTTP batches |",
     ):
         assert row in text
     assert text in readme.read_text().replace(END, "")
