@@ -169,6 +169,8 @@ class GovernedProtocol(WireProtocol):
         """
         transport, cycle = self.transport, self.cycle
         if cycle.disconnected or transport.is_closing():
+            # It would be told in a moment; uvicorn complains until then that nothing was answered.
+            cycle.disconnected = True
             return False
         cycle.response_started = cycle.response_complete = True
         self.server_state.total_requests += 1

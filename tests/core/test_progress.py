@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from edge.core.progress import MISSING_RANGES_MAX, Progress, progress_of
+from edge.core.session_window import WINDOW
 
 Range = tuple[int, int]
 
@@ -30,32 +31,41 @@ def test_what_is_missing_is_told_in_ranges(
 
 
 @pytest.mark.parametrize(
-    ("stragglers", "first"), [([], 791), ([7], 7), ([9, 7], 7), (range(8, 500, 2), 8)]
+    ("stragglers", "first"), [([], 1967), ([7], 7), ([9, 7], 7), (range(8, 500, 2), 8)]
 )
 def test_of_too_many_ranges_the_oldest_are_melted_into_one(
     stragglers: Sequence[int], first: int
 ) -> None:
-    """Every second number of the last 210 is missing, and perhaps some far below."""
-    bits = sum(1 << n for n in range(0, 210, 2))
+    """Every second number of the last 1,034 is missing, and perhaps some far below."""
+    bits = sum(1 << n for n in range(0, 1034, 2))
 
-    progress = progress_of(1000, bits, stragglers)
+    progress = progress_of(3000, bits, stragglers)
 
     assert len(progress.missing) == MISSING_RANGES_MAX
-    assert progress.missing[0] == (first, 799)
-    assert progress.missing[1:] == [(n, n) for n in range(801, 1000, 2)]
-    assert (progress.settled, progress.highest) == (first - 1, 1000)
+    assert progress.missing[0] == (first, 1975)
+    assert progress.missing[1:] == [(n, n) for n in range(1977, 3000, 2)]
+    assert (progress.settled, progress.highest) == (first - 1, 3000)
 
 
 def test_as_many_ranges_as_may_be_are_told_as_they_are() -> None:
     bits = sum(1 << n for n in range(0, 2 * MISSING_RANGES_MAX, 2))
 
-    progress = progress_of(1000, bits, ())
+    progress = progress_of(3000, bits, ())
 
-    assert progress.missing == [(n, n) for n in range(799, 1000, 2)]
+    assert progress.missing == [(n, n) for n in range(1975, 3000, 2)]
+
+
+def test_all_the_holes_of_a_window_are_told_as_they_are() -> None:
+    """Else what is durable between them has no verdict as long as they stay."""
+    bits = sum(1 << n for n in range(0, WINDOW, 2))
+
+    progress = progress_of(3000, bits, [7])
+
+    assert progress.missing == [(7, 7), *((n, n) for n in range(3001 - WINDOW, 3000, 2))]
 
 
 few = st.lists(st.sampled_from([0x00, 0x55, 0x5B, 0xFF]), max_size=9)
-many = st.lists(st.sampled_from([0x55, 0x5B, 0xAA]), min_size=30, max_size=60)
+many = st.lists(st.sampled_from([0x55, 0x5B, 0xAA]), min_size=130, max_size=160)
 numbers = (few | many).map(
     lambda octets: {n for n in range(1, 8 * len(octets)) if octets[n // 8] >> n % 8 & 1}
 )

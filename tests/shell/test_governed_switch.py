@@ -209,6 +209,23 @@ def test_a_client_that_left_is_not_switched() -> None:
     play(story)
 
 
+def test_a_client_that_is_about_to_leave_is_no_error_of_ours(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def story(port: SwitchingPort) -> None:
+        port.release.clear()
+        wire, connection = port.connect()
+        connection.data_received(SHAKE)
+        wire.close()  # its loss is told a turn later
+        port.release.set()
+        await port.rest()
+        assert port.switched == [False]
+        connection.connection_lost(None)
+
+    play(story)
+    assert caplog.messages == []
+
+
 def test_without_room_for_what_is_behind_a_handshake_the_connection_ends() -> None:
     async def story(port: SwitchingPort) -> None:
         port.release.clear()

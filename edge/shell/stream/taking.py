@@ -272,11 +272,16 @@ class Taking(Speaking):
             return
         if self._held_bytes:
             self._hold()
-        is_done = self._is_deaf and self._state <= ENDING
-        if not self._halts and not is_done:
+        if self._may_read:
             self._begun_ns = None  # it was we who took their time
-            self._read_on()
             self._take_frames()
+            # Who is halted by each of many texts would be read a little after each, else.
+            if self._may_read:
+                self._read_on()
+
+    @property
+    def _may_read(self) -> bool:
+        return not self._halts and not (self._is_deaf and self._state <= ENDING)
 
     def _send_away(self) -> None:
         """Give up what waits: there is no turn for it, or no room."""

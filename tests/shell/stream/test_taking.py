@@ -121,6 +121,29 @@ def test_a_talk_that_has_enough_leaves_the_rest_with_the_peer() -> None:
     play(story)
 
 
+def test_who_is_halted_by_each_text_is_not_read_in_between() -> None:
+    """Else each that is heard lets as much come in as a read takes."""
+
+    async def story(port: Port) -> None:
+        peer = await connect(port)
+        peer.talk.halts_at = b"halt"
+        peer.wire.data_received(client_frame(b"halt") * 6)
+        peer.wire.data_received(client_frame(b"the last that is read"))
+        held_bytes = port.governor.held_bytes
+        await peer.send(client_frame(LARGE))
+        for heard in range(2, 7):
+            peer.wire.resume()
+            await turn()
+            assert peer.talk.heard == [b"halt"] * heard
+            assert port.governor.held_bytes < held_bytes
+        peer.wire.resume()
+        await peer.until(lambda: peer.talk.heard[-1] == LARGE)
+        await peer.send(closing(1000))
+        await peer.end()
+
+    play(story)
+
+
 def test_a_talk_may_go_on_within_what_it_hears_and_nothing_overtakes() -> None:
     async def story(port: Port) -> None:
         peer = await connect(port)
