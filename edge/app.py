@@ -131,9 +131,7 @@ def build(config: Config, clock: Clock) -> Gateway:
     out = way_out(config, spool, open_origin(config.origin), timing)
     refusals = Refusals(letterhead_of(config), out.samples, clock)
     ingest = Ingest(house, ground.keyring, clock, meters, ground.life, refusals)
-    stream = stream_of(
-        config, ingest, ground.governor, timing, lambda: lane_states(spool.statistics())
-    )
+    stream = stream_of(config, ingest, ground.governor, timing, partial(_lane_states, spool))
     ground.directives.listener = partial(end_revoked, stream.registry)
     return Gateway(
         node=config.node,
@@ -257,6 +255,11 @@ def quotas_of(limits: Limits) -> Sequence[Quota]:
         for name, limit in named.items()
         if limit is not None
     ]
+
+
+def _lane_states(spool: Spool) -> dict[str, str]:
+    """Say what sockets are told of each lane."""
+    return lane_states(spool.statistics(), is_disk_full=spool.room.is_full)
 
 
 def _pressure(

@@ -2,7 +2,9 @@
 
 In go a topic and a position; out come records in the order of their partition. No lock is
 taken and nothing is written. A record that its writer had to take back (a failed sync) may
-have been yielded; what then stands in its place is yielded under the same offset.
+have been yielded; what then stands in its place is yielded under the same offset. A topic that was
+removed, and perhaps made anew, has no place any more for who stood further on in the old one:
+that is told, for what comes there would be passed over in silence.
 """
 
 import os
@@ -48,7 +50,8 @@ class LogReader:
             follow: Wait for records to come; ends when the reader is closed.
 
         Raises:
-            OriginError: *topic* is not a name a topic can have.
+            OriginError: *topic* is not a name a topic can have; or, while it is followed, it
+                was removed or made anew, and ends before the offset to read next.
         """
         tails = [
             _Tail(log_layout.partition_path(self._root, topic, number), position.get(number, 0))
@@ -111,7 +114,11 @@ class _Tail:
         self._bytes = 0
 
     def read(self) -> list[Line]:
-        """Return the next lines, about a chunk of them; none when there are none yet."""
+        """Return the next lines, about a chunk of them; none when there are none yet.
+
+        Raises:
+            OriginError: The file read here is gone, and with it the offset to read next.
+        """
         while True:
             # Listed before the file is read to its end: when a later file is in the list, the
             # writer had left this one, and its end is final.
@@ -124,9 +131,13 @@ class _Tail:
                 self._bytes += len(chunk)
                 if lines := self._wanted(chunk, end):
                     return lines
-            elif end is not None or os.fstat(self._fd).st_nlink == 0:
+            elif end is not None:
                 self.close()
-                self._next = max(self._floor, self._first if end is None else end)
+                self._next = max(self._floor, end)
+            elif os.fstat(self._fd).st_nlink == 0:
+                self.close()
+                self._next = max(self._floor, self._first)
+                self._check_place()
             else:
                 return []
 
@@ -135,6 +146,16 @@ class _Tail:
         if self._fd >= 0:
             os.close(self._fd)
         self._fd = -1
+
+    def _check_place(self) -> None:
+        """See that the offset to read next is still to come.
+
+        A writer that had to replace a file goes on where the one before it ends; a topic that
+        is made anew begins at 0.
+        """
+        end = _end(self._directory)
+        if end < self._next:
+            raise OriginError(f"made anew: it ends at {end}, and {self._next} was to come")
 
     def _open(self, firsts: list[int]) -> bool:
         if not firsts:

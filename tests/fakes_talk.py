@@ -14,6 +14,7 @@ from edge.core.authenticate import IssuerKeys, authenticate
 from edge.core.lane import Lane
 from edge.core.limit import Quota
 from edge.core.record import Record
+from edge.shell.keys.refetched import Refetched
 from edge.shell.meters import Meters
 from edge.shell.spool.commit import Commit, Synced
 from edge.shell.stream.host import Host, limits_of, times_of
@@ -134,25 +135,27 @@ class FakeRefetcher:
     Attributes:
         keys: What is looked at.
         fetched: What is there after a fetch; ``None``: nothing new.
+        otherwise: Why there is nothing new.
         asked: For whom it was asked.
         bug: What it raises then, if anything.
     """
 
     keys: FakeKeys = field(default_factory=FakeKeys)
     fetched: IssuerKeys | None = None
+    otherwise: Refetched = Refetched.SAME
     asked: list[str] = field(default_factory=list[str])
     bug: Exception | None = None
 
-    async def refetch(self, issuer: str) -> bool:
+    async def refetch(self, issuer: str) -> Refetched:
         """Swap the keys, if there are others."""
         self.asked.append(issuer)
         await asyncio.sleep(0.1)
         if self.bug is not None:
             raise self.bug
         if self.fetched is None:
-            return False
+            return self.otherwise
         self.keys.held = self.fetched
-        return True
+        return Refetched.CHANGED
 
     def forget(self) -> IssuerKeys:
         """Drop every key of the issuer; return what there was."""

@@ -42,6 +42,8 @@ def test_the_door_of_sockets_has_its_settings_and_the_house_of_requests(tmp_path
     assert isinstance(ingest, Ingest)
     assert door.host.house is ingest.house
     assert set(door.host.lanes().values()) == {"open"}
+    gateway.spool.room.is_full = True
+    assert set(door.host.lanes().values()) == {"full"}
 
 
 def test_a_revocation_finds_the_sockets_it_ends(tmp_path: Path) -> None:

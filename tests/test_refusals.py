@@ -16,6 +16,7 @@ from edge.core.record import Record
 from edge.core.reject import Reason, Reject
 from edge.shell.doorkeeper import farewell
 from edge.shell.http import Ingest
+from edge.shell.keys.refetched import Refetched
 from edge.shell.life import Life
 from edge.shell.meters import Meters
 from edge.shell.spool.commit import Commit, Synced
@@ -64,10 +65,10 @@ class World:
         one = Quota(name="player", quota=9, window_s=60, burst=9)
         self.house = house(self.spool, one, keys=self.keys, pressure=self.pressure)
 
-    async def refetch(self, issuer: str) -> bool:
+    async def refetch(self, issuer: str) -> Refetched:
         """There are never newer keys."""
         del issuer
-        return False
+        return Refetched.SAME
 
     def post(self, *events: object, token: str | None = None, **headers: str) -> Answer:
         """Send a batch."""

@@ -71,6 +71,11 @@ class UnknownKey(Reject):
         self.issuer = issuer
 
 
+def keys_unavailable(issuer: str) -> Reject:
+    """Return what a token is refused with that nobody can judge for want of *issuer*'s keys."""
+    return Reject(Reason.KEYS_UNAVAILABLE, issuer, retry_after_ns=KEYS_RETRY_NS)
+
+
 @dataclass(frozen=True, slots=True)
 class IssuerKeys:
     """One issuer's keys, as they are now.
@@ -268,7 +273,7 @@ def _issuer_named(payload: bytes, gate: Gate) -> str:
 def _current(keys: Keys, issuer: str, now: Instant) -> IssuerKeys:
     held = keys.keys_of(issuer)
     if held is None or now.steady_ns >= held.stale_steady_ns:
-        raise Reject(Reason.KEYS_UNAVAILABLE, issuer, retry_after_ns=KEYS_RETRY_NS)
+        raise keys_unavailable(issuer)
     return held
 
 

@@ -15,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 from edge.core import record
 from edge.core.admit import House, Interrupted, RawRequest, admit, give_up_refused, greet
 from edge.core.answer import Refused
-from edge.core.authenticate import UnknownKey
+from edge.core.authenticate import UnknownKey, keys_unavailable
 from edge.core.authorise import authorise_request
 from edge.core.decode import Shape
 from edge.core.instant import Instant
@@ -39,6 +39,7 @@ from edge.shell.head import (
     authorization_of,
     read_head,
 )
+from edge.shell.keys.refetched import Refetched
 from edge.shell.life import Life
 from edge.shell.meters import Meters
 from edge.shell.spool.budget import FULL_RETRY_AFTER_NS
@@ -61,9 +62,27 @@ LOST: Final = {
 class Refetcher(Protocol):
     """Who can fetch an issuer's keys again."""
 
-    async def refetch(self, issuer: str) -> bool:
-        """Fetch once for all who ask; return whether the keys may have changed."""
+    async def refetch(self, issuer: str) -> Refetched:
+        """Fetch once for all who ask; return whether there are others, or why not."""
         ...
+
+
+async def await_keys(keys: Refetcher, unknown: UnknownKey) -> None:
+    """Wait for newer keys, of which *unknown* may be one.
+
+    Who asks too soon after others is told what they were: strangers name unknown keys at will,
+    and a 503 for each would have their clients come back for ever.
+
+    Raises:
+        Reject: *unknown*, if there are no others; KEYS_UNAVAILABLE, if that cannot be known.
+    """
+    match await keys.refetch(unknown.issuer):
+        case Refetched.CHANGED:
+            return
+        case Refetched.FAILED:
+            raise keys_unavailable(unknown.issuer) from unknown
+        case Refetched.SAME | Refetched.TOO_SOON:
+            raise unknown
 
 
 class Refusals(Protocol):
@@ -191,8 +210,7 @@ class _Visit:
     async def _greet_again(
         self, authorization: Sequence[bytes], unknown: UnknownKey
     ) -> Principal:
-        if not await self._door.keys.refetch(unknown.issuer):
-            raise unknown
+        await await_keys(self._door.keys, unknown)
         return greet(authorization, self._door.house, self._door.clock.now())
 
     async def _conclude(

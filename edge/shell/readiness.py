@@ -147,15 +147,19 @@ class Probes:
         }
 
 
-def lane_states(statistics: Mapping[Lane, LaneStatistics]) -> dict[str, str]:
+def lane_states(
+    statistics: Mapping[Lane, LaneStatistics], *, is_disk_full: bool
+) -> dict[str, str]:
     """Say of each lane whether an event would be taken now: ``open``, ``full`` or ``failed``."""
-    return {lane.value: _state(each) for lane, each in statistics.items()}
+    return {
+        lane.value: _state(each, is_disk_full=is_disk_full) for lane, each in statistics.items()
+    }
 
 
-def _state(lane: LaneStatistics) -> str:
+def _state(lane: LaneStatistics, *, is_disk_full: bool) -> str:
     if not lane.is_writable:
         return "failed"
-    return "full" if lane.room_bytes < FULL_BYTES else "open"
+    return "full" if is_disk_full or lane.room_bytes < FULL_BYTES else "open"
 
 
 def _room(

@@ -1,5 +1,6 @@
 """``origin_client.log_reader``: what a reader sees beside a writer, whatever that one does."""
 
+import shutil
 import threading
 from collections.abc import Iterator
 from itertools import islice
@@ -147,6 +148,57 @@ def test_a_follower_leaves_a_file_that_lost_its_name(
     record = next(followed[1])
 
     assert (record.offset, record.value) == (0, b'"again"')
+
+
+@pytest.mark.parametrize("is_there_again", [False, True], ids=["removed", "made anew"])
+def test_a_follower_whose_place_is_gone_is_told_instead_of_passing_over_what_comes(
+    root: Path, *, is_there_again: bool
+) -> None:
+    write(root, 0, line(0) + line(1))
+    reader = LogReader(root)
+    records = reader.subscribe(TOPIC, {0: 2}, follow=True)
+    write(root, 0, line(2))
+    assert next(records).offset == 2
+    shutil.rmtree(root / TOPIC)
+    if is_there_again:
+        (root / TOPIC / "0").mkdir(parents=True)
+        write(root, 0, line(0))
+
+    with pytest.raises(OriginError, match=r"made anew: it ends at ., and 2 was to come"):
+        next(records)
+    reader.close()
+
+
+def test_a_follower_of_a_later_file_is_told_that_the_topic_begins_at_0_again(
+    root: Path,
+) -> None:
+    write(root, 0, line(0))
+    write(root, 1, line(1))
+    reader = LogReader(root)
+    records = reader.subscribe(TOPIC, {}, follow=True)
+    assert [record.offset for record in islice(records, 2)] == [0, 1]
+    shutil.rmtree(root / TOPIC)
+    (root / TOPIC / "0").mkdir(parents=True)
+    write(root, 0, "")
+
+    with pytest.raises(OriginError, match="made anew: it ends at 0, and 1 was to come"):
+        next(records)
+    reader.close()
+
+
+def test_a_follower_of_a_file_that_its_writer_replaced_goes_on_in_the_new_one(
+    root: Path,
+) -> None:
+    write(root, 0, line(0) + line(1))
+    write(root, 2, line(2, '"taken back"'))
+    reader = LogReader(root)
+    records = reader.subscribe(TOPIC, {0: 2}, follow=True)
+    assert next(records).value == b'"taken back"'
+    file(root, 2).unlink()
+    write(root, 2, line(2))
+
+    assert next(records).value == b"{}"
+    reader.close()
 
 
 def test_a_follower_below_whose_position_something_is_rewritten_sees_nothing_of_it(

@@ -22,6 +22,7 @@ from edge.core.reject import Reason, Reject
 from edge.core.verdict import Outcome, Tally, Verdict
 from edge.shell.answers import CLOSE
 from edge.shell.http import Ingest, lost_syncs
+from edge.shell.keys.refetched import Refetched
 from edge.shell.life import Life
 from edge.shell.meters import Meters
 from edge.shell.spool.commit import Commit, Synced
@@ -53,20 +54,22 @@ class FakeRefetcher:
     Attributes:
         keys: What requests see.
         fetched: What they see after a fetch; ``None``: nothing new.
+        otherwise: Why there is nothing new.
         asked: For whom it was asked.
     """
 
     keys: FakeKeys = field(default_factory=FakeKeys)
     fetched: Any = None
+    otherwise: Refetched = Refetched.SAME
     asked: list[str] = field(default_factory=list[str])
 
-    async def refetch(self, issuer: str) -> bool:
+    async def refetch(self, issuer: str) -> Refetched:
         """Swap the keys, if there are others."""
         self.asked.append(issuer)
         if self.fetched is None:
-            return False
+            return self.otherwise
         self.keys.held = self.fetched
-        return True
+        return Refetched.CHANGED
 
 
 @dataclass
@@ -250,6 +253,25 @@ def test_a_key_nobody_has_is_an_invalid_token(door: Door) -> None:
 
     assert (response.status_code, response.json()["code"]) == (401, "token_invalid")
     assert len(door.refetcher.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("otherwise", "status", "code"),
+    [
+        (Refetched.FAILED, 503, "keys_unavailable"),
+        (Refetched.TOO_SOON, 401, "token_invalid"),
+    ],
+)
+def test_a_key_that_cannot_be_looked_for_is_no_invalid_token_unless_others_looked_just_now(
+    door: Door, otherwise: Refetched, status: int, code: str
+) -> None:
+    door.refetcher.otherwise = otherwise
+    stranger = ED.token(player_claims(), kid="nobody")
+
+    response = door.client().post("/v1/events", json=[], headers=authorization(stranger))
+
+    assert (response.status_code, response.json()["code"]) == (status, code)
+    assert ("retry-after" in response.headers) == (status == 503)
 
 
 def test_a_node_without_keys_does_not_make_clients_throw_tokens_away(door: Door) -> None:

@@ -272,4 +272,17 @@ def test_a_lane_is_open_or_full_or_failed() -> None:
         Lane.WALLET: lane_statistics(complaint="EIO", room_bytes=0),
     }
 
-    assert lane_states(lanes) == {"bet": "open", "game": "full", "wallet": "failed"}
+    assert lane_states(lanes, is_disk_full=False) == {
+        "bet": "open",
+        "game": "full",
+        "wallet": "failed",
+    }
+
+
+def test_no_lane_is_open_on_a_full_disk() -> None:
+    lanes = {
+        Lane.BET: lane_statistics(),
+        Lane.WALLET: lane_statistics(complaint="EIO"),
+    }
+
+    assert lane_states(lanes, is_disk_full=True) == {"bet": "full", "wallet": "failed"}

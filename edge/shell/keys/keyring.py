@@ -40,6 +40,7 @@ from edge.core.keyset import Algorithm, KeySet, KeySetRefused, read_key_set
 from edge.shell.clock import Clock
 from edge.shell.keys.fetch import FetchFailed
 from edge.shell.keys.flight import Flight
+from edge.shell.keys.refetched import Refetched
 from edge.shell.keys.source import FETCH_TIMEOUT_S, KeySource, open_source
 
 log: Final = logging.getLogger("edge.keys")
@@ -208,19 +209,19 @@ class Keyring:
             for ring in self._rings.values():
                 tasks.create_task(self._renew_if_due(ring))
 
-    async def refetch(self, issuer: str) -> bool:
+    async def refetch(self, issuer: str) -> Refetched:
         """Wait for newer keys, because a token names one that *issuer* does not seem to have.
 
         Cancelled, it leaves the renewal running for the others.
 
         Returns:
-            Whether the keys changed, so that trying again may help. ``False`` at once when
-            the source was asked less than its ``refetch_interval_ns`` ago.
+            Whether there are others now, or why not; at once when the source was asked less
+            than its ``refetch_interval_ns`` ago.
         """
         ring, now = self._rings[issuer], self._clock.now()
         if not ring.is_renewing and not ring.is_due(now):
             if ring.refetch_steady_ns is not None and now.steady_ns < ring.refetch_steady_ns:
-                return False
+                return Refetched.TOO_SOON if ring.error is None else Refetched.FAILED
             ring.refetch_steady_ns = now.steady_ns + ring.source.refetch_interval_ns
             ring.want()
         before = ring.held
@@ -228,8 +229,10 @@ class Keyring:
             async with asyncio.timeout(REFETCH_WAIT_S):
                 await ring.landed.wait()
         except TimeoutError:
-            return False
-        return _generation(ring.held) != _generation(before)
+            return Refetched.FAILED
+        if _generation(ring.held) != _generation(before):
+            return Refetched.CHANGED
+        return Refetched.SAME if ring.error is None else Refetched.FAILED
 
     def reload(self) -> None:
         """Have every source read again soon (SIGHUP); never waits."""

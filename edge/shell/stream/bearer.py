@@ -6,7 +6,8 @@ the stored one only bad news goes out.
 
 A token may name a key that its issuer has begun to use since, or does not use any more; then the
 keys are fetched, at most as often as the keyring does that for all, and the token is tried once
-more. One fetch is under way for a socket at most; of several tokens that wait for it, the last
+more. A newer token is only called invalid when they were fetched: when they could not be, or not
+again so soon, it cannot be judged now, and the one before it goes on counting. One fetch is under way for a socket at most; of several tokens that wait for it, the last
 one is tried.
 """
 
@@ -15,9 +16,10 @@ import logging
 from typing import Final, Protocol
 
 from edge.core.admit import greet
-from edge.core.authenticate import UnknownKey
+from edge.core.authenticate import UnknownKey, keys_unavailable
 from edge.core.principal import Principal
 from edge.core.reject import Reason, Reject
+from edge.shell.keys.refetched import UNTOLD, Refetched
 from edge.shell.stream.host import Host
 
 log: Final = logging.getLogger("edge.stream")
@@ -63,14 +65,20 @@ class Bearer:
         """Take a newer token, from the client."""
         self._try(b"Bearer " + token.encode(), is_new=True)
 
-    def _try(self, authorization: bytes, *, is_new: bool, may_fetch: bool = True) -> None:
+    def _try(
+        self, authorization: bytes, *, is_new: bool, fetched: Refetched | None = None
+    ) -> None:
         try:
             principal = greet([authorization], self._host.house, self._host.clock.now())
         except Reject as reject:
-            if may_fetch and isinstance(reject, UnknownKey):
+            if not isinstance(reject, UnknownKey):
+                self._holder.learn(reject, is_new=is_new)
+            elif fetched is None:
                 self._untried = authorization, is_new
                 self._fetch_soon(reject.issuer)
-            else:
+            elif is_new and fetched in UNTOLD:
+                self._holder.learn(keys_unavailable(reject.issuer), is_new=True)
+            else:  # a key that was there and is gone was dropped: no fetch need tell
                 self._holder.learn(reject, is_new=is_new)
         else:
             if is_new:
@@ -91,12 +99,12 @@ class Bearer:
         Cancelled, which only the end of the loop does, it leaves the token untried.
         """
         try:
-            await self._host.keys.refetch(issuer)
+            fetched = await self._host.keys.refetch(issuer)
             self._is_fetching = False
             untried, self._untried = self._untried, None
             if untried is not None and self._holder.is_open:
                 authorization, is_new = untried
-                self._try(authorization, is_new=is_new, may_fetch=False)
+                self._try(authorization, is_new=is_new, fetched=fetched)
         except Exception:  # the supervisor of this task: nobody else waits for it
             log.exception("a token could not be tried for a bug, which ends its socket")
             if self._holder.is_open:

@@ -26,6 +26,7 @@ from edge.core.push import TOPIC_PATTERN, TOPICS_MAX
 from edge.core.reject import Reason, Reject
 from edge.shell.answers import new_instance, send_protocol_error, send_reject
 from edge.shell.head import ProtocolError, address_of, authorization_of
+from edge.shell.http import await_keys
 from edge.shell.life import Life
 from edge.shell.stream.host import Host
 from edge.shell.stream.talk import Talk
@@ -148,8 +149,7 @@ class _Handshake:
         try:
             return greet(authorization, host.house, host.clock.now())
         except UnknownKey as unknown:
-            if not await host.keys.refetch(unknown.issuer):
-                raise
+            await await_keys(host.keys, unknown)
         return greet(authorization, host.house, host.clock.now())
 
 

@@ -20,6 +20,7 @@ from edge.core.keyset import KEY_SET_BYTES_MAX, KeySet
 from edge.core.reject import Reason, Reject
 from edge.shell.keys import keyring as keyring_module, source as key_source
 from edge.shell.keys.keyring import Keyring, KeyStatistics
+from edge.shell.keys.refetched import Refetched
 from tests.fakes import (
     AUDIENCE,
     ED,
@@ -541,7 +542,7 @@ def test_there_is_never_more_than_one_fetch_of_an_issuer(
 def test_an_unknown_key_is_fetched_once_for_all_who_ask(
     tmp_path: Path, clock: FakeClock
 ) -> None:
-    async def story() -> list[bool]:
+    async def story() -> list[Refetched]:
         keys = _keyring(tmp_path, clock, url=server.url)
         await keys.start()
         server.script = reply(SECOND)
@@ -552,7 +553,7 @@ def test_an_unknown_key_is_fetched_once_for_all_who_ask(
         return asked
 
     with key_server(reply(FIRST)) as server:
-        assert asyncio.run(story()) == [True] * 50 + [False]
+        assert asyncio.run(story()) == [Refetched.CHANGED] * 50 + [Refetched.TOO_SOON]
         assert len(server.requests) == 2
 
 
@@ -562,8 +563,10 @@ def test_strangers_cause_one_fetch_per_half_minute(tmp_path: Path, clock: FakeCl
         keys = Keyring(auth, tmp_path / "keys", clock)
         await keys.start()
         async with _running(keys):
-            for _ in range(90):
-                assert not await keys.refetch(ISSUER)
+            for second in range(90):
+                is_asked = second % 30 == 0
+                told = Refetched.SAME if is_asked else Refetched.TOO_SOON
+                assert await keys.refetch(ISSUER) is told
                 clock.advance(1)
 
     with key_server(reply(FIRST)) as server:
@@ -572,25 +575,29 @@ def test_strangers_cause_one_fetch_per_half_minute(tmp_path: Path, clock: FakeCl
 
 
 @pytest.mark.usefixtures("_impatient")
-def test_asking_a_server_that_hangs_is_a_no(tmp_path: Path, clock: FakeClock) -> None:
+def test_asking_a_server_that_hangs_tells_that_nobody_knows_and_so_does_asking_again(
+    tmp_path: Path, clock: FakeClock
+) -> None:
     async def story() -> None:
         keys = _keyring(tmp_path, clock, url=server.url)
         await keys.start()
         server.script = hang
         async with _running(keys):
-            assert not await keys.refetch(ISSUER)
+            assert await keys.refetch(ISSUER) is Refetched.FAILED
+            assert await keys.refetch(ISSUER) is Refetched.FAILED
+        assert len(server.requests) == 2
 
     with key_server(reply(FIRST)) as server:
         asyncio.run(story())
 
 
-def test_asking_when_nobody_renews_is_a_no(
+def test_asking_when_nobody_renews_tells_that_nobody_knows(
     tmp_path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(keyring_module, "REFETCH_WAIT_S", 0.01)
     keys = _keyring(tmp_path, clock, url="http://127.0.0.1:9/")
 
-    assert not asyncio.run(keys.refetch(ISSUER))
+    assert asyncio.run(keys.refetch(ISSUER)) is Refetched.FAILED
 
 
 def test_who_stops_waiting_leaves_the_fetch_to_the_others(
@@ -605,7 +612,7 @@ def test_who_stops_waiting_leaves_the_fetch_to_the_others(
             await _until(lambda: len(server.requests) == 2)
             impatient.cancel()
             gate_opens.set()
-            assert await patient
+            assert await patient is Refetched.CHANGED
 
     gate_opens = threading.Event()
     with key_server(reply(FIRST)) as server:

@@ -7,6 +7,7 @@ import pytest
 
 from edge.core.principal import Principal
 from edge.core.reject import Reason, Reject
+from edge.shell.keys.refetched import Refetched
 from edge.shell.stream.bearer import Bearer
 from tests.fakes import ISSUER, NOW, NOW_S, SESSION, bearer, player_token
 from tests.fakes_directives import revocation
@@ -117,6 +118,43 @@ def test_of_several_tokens_that_wait_for_newer_keys_the_last_counts(lobby: Lobby
 
     assert play(lobby.clock, story()).learnt == [(NOW_S + 7201, True)]
     assert lobby.refetcher.asked == [ISSUER]
+
+
+@pytest.mark.parametrize(
+    ("otherwise", "reason"),
+    [
+        (Refetched.SAME, Reason.TOKEN_INVALID),
+        (Refetched.FAILED, Reason.KEYS_UNAVAILABLE),
+        (Refetched.TOO_SOON, Reason.KEYS_UNAVAILABLE),
+    ],
+)
+def test_a_newer_token_is_called_invalid_only_when_its_key_was_looked_for(
+    lobby: Lobby, otherwise: Refetched, reason: Reason
+) -> None:
+    async def story() -> FakeHolder:
+        token, holder = borne(lobby)
+        lobby.refetcher.forget()
+        lobby.refetcher.otherwise = otherwise
+        token.replace(NEWER)
+        await asyncio.sleep(1)
+        return holder
+
+    assert play(lobby.clock, story()).learnt == [(reason, True)]
+
+
+@pytest.mark.parametrize("otherwise", [Refetched.FAILED, Refetched.TOO_SOON])
+def test_a_token_whose_key_was_dropped_ends_though_nothing_can_be_fetched(
+    lobby: Lobby, otherwise: Refetched
+) -> None:
+    async def story() -> FakeHolder:
+        token, holder = borne(lobby)
+        lobby.refetcher.forget()
+        lobby.refetcher.otherwise = otherwise
+        token.look()
+        await asyncio.sleep(1)
+        return holder
+
+    assert play(lobby.clock, story()).learnt == [(Reason.TOKEN_INVALID, False)]
 
 
 def test_a_token_that_counts_at_once_ends_the_wait_of_an_older_one(lobby: Lobby) -> None:

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from edge.core.limit import Quota
+from edge.shell.keys.refetched import Refetched
 from edge.shell.life import Life
 from edge.shell.stream.door import StreamDoor
 from edge.shell.stream.talk import Talk
@@ -258,6 +259,13 @@ def test_a_key_nobody_has_is_an_invalid_token(porch: Porch) -> None:
     porch.lobby.refetcher.forget()
 
     assert porch.refusal() == (401, "token_invalid")
+
+
+def test_a_key_that_could_not_be_looked_for_is_no_invalid_token(porch: Porch) -> None:
+    porch.lobby.refetcher.forget()
+    porch.lobby.refetcher.otherwise = Refetched.FAILED
+
+    assert porch.refusal() == (503, "keys_unavailable")
 
 
 @pytest.mark.parametrize(

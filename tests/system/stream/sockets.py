@@ -113,7 +113,7 @@ def refusal(
         return problem
 
 
-def codes(frame: Frame) -> list[object]:
+def codes(frame: Frame) -> list[tuple[object, object, object]]:
     """Frame, index and code of each refused entry."""
     entries = cast("list[Frame]", frame["refused"])
     return [(each["frame"], each["index"], each["code"]) for each in entries]

@@ -13,6 +13,7 @@ import pytest
 from edge.demo.payloads import Visit
 from tests.system.raw import Answer
 from tests.system.stream.raw_socket import TARGET, RawSocket, events, handshake, offer, op
+from tests.system.stream.sockets import codes
 from tests.system.test_door_head import INVALID_TOKENS, TOKEN_IN_URL, Forge
 from tests.system.world import TABLE, World
 
@@ -20,6 +21,8 @@ pytestmark = pytest.mark.system
 
 LEEWAY_S: Final = 30
 OURS: Final = {"sec-websocket-protocol": "edge.v1.json"}
+UNKNOWN_KEY: Final = "34 unknown kid"
+AGAIN_S: Final = 0.2  # the keys' file is looked at once a second for those who name others
 
 REFUSED: Final[dict[str, tuple[Callable[[World, Visit], str], int, str]]] = {
     "35: expired": (
@@ -66,6 +69,7 @@ def bare(answer: Answer) -> dict[str, object]:
     [
         pytest.param(forge, id=name.replace(" ", ": ", 1))
         for name, forge in INVALID_TOKENS.items()
+        if name != UNKNOWN_KEY
     ],
 )
 def test_every_bad_token_gets_the_answer_of_http_and_ends_a_socket_that_is_open(
@@ -86,6 +90,24 @@ def test_every_bad_token_gets_the_answer_of_http_and_ends_a_socket_that_is_open(
     assert by_header.headers["www-authenticate"] == 'Bearer error="invalid_token"'
     assert end == (4401, "token_invalid")
     assert [frame["op"] for frame in raw.said] == ["welcome", "bye"]
+
+
+def test_34_an_unknown_key_ends_an_open_socket_once_it_was_looked_for(
+    door: World, ada: Visit
+) -> None:
+    token = INVALID_TOKENS[UNKNOWN_KEY](door)
+    reference = bare(door.say(token))
+
+    refused = knock(door, {**offer(door, token)})
+    with RawSocket(door) as raw:
+        raw.shake(door, ada)
+        while (told := raw.ask(op("token", token=token)))["op"] != "bye":
+            assert [code for _, _, code in codes(told)] == ["keys_unavailable"]
+            time.sleep(AGAIN_S)
+        end = raw.end()
+
+    assert (bare(refused), refused.status) == (reference, 401)
+    assert end == (4401, "token_invalid")
 
 
 @pytest.mark.parametrize(
