@@ -1,7 +1,6 @@
 """Who the sockets' bench talks to in its tests: a server that is told its words, and stand-ins."""
 
 import contextlib
-import io
 import json
 import threading
 from collections.abc import Callable, Generator, Sequence
@@ -14,7 +13,7 @@ from websockets.typing import Subprotocol
 from loadtests.bench.client import Sent
 from loadtests.bench.sockets.generator import SocketLoader
 from loadtests.bench.subjects import Subject
-from tests.fakes_bench import Stall
+from tests.fakes_bench import Booth, Stall
 
 Part = Callable[[ServerConnection], None]
 """What a server does on each socket; on return it closes."""
@@ -77,30 +76,18 @@ def judge(connection: ServerConnection) -> None:
             connection.send(verdicts(settled))
 
 
-class SocketBooth(SocketLoader):
+class SocketBooth(Booth, SocketLoader):
     """A generator that notes its orders; what it is told to do takes 10 ms.
 
     Attributes:
         orders: In their order.
     """
 
-    def __init__(self) -> None:
-        super().__init__("{}", io.StringIO(), io.StringIO())
-        self.orders: list[tuple[object, ...]] = []
-
     @override
     def prepare(self, what: str, **more: int) -> int:
         self.orders.append((what, more))
         sockets, count, events = (more.get(each, 1) for each in ("sockets", "count", "events"))
         return more.get("entries", sockets * count * events)
-
-    @override
-    @contextlib.contextmanager
-    def connected(
-        self, address: tuple[str, int], connections: int
-    ) -> Generator[None, None, None]:
-        self.orders.append(("connect", address[1], connections))
-        yield
 
     @override
     def send(self, *, accepts: bool, per_s: float | None = None) -> Sent:

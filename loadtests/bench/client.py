@@ -111,16 +111,22 @@ def poisson(count: int, per_s: float, seed: int) -> list[int]:
     return [int(due_ns) for due_ns in accumulate(gaps)]
 
 
+def connect(address: tuple[str, int]) -> socket.socket:
+    """Open a connection that sends at once what it is given, and waits for nothing."""
+    sock = socket.create_connection(address, timeout=SILENCE_S)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+    sock.setblocking(False)
+    return sock
+
+
 class Line:
     """One connection, and the request that is on it."""
 
     __slots__ = ("began_ns", "events", "received", "sock")
 
     def __init__(self, address: tuple[str, int]) -> None:
-        self.sock = socket.create_connection(address, timeout=SILENCE_S)
-        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
-        self.sock.setblocking(False)
+        self.sock = connect(address)
         self.received = b""
         self.began_ns = 0
         self.events = 0

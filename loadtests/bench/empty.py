@@ -9,10 +9,11 @@ was accepted.
 import json
 import socket
 import sys
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 import uvicorn
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 BACKLOG: Final = 2048  # as the gateway's
 IDLE_S: Final = 15  # as the gateway's
@@ -37,8 +38,13 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "http.response.body", "body": _BODY})
 
 
-def main() -> None:
-    """Serve on a free loopback port until told to end."""
+def serve(application: ASGIApp, sockets: Mapping[str, Any]) -> None:
+    """Serve *application* on a free loopback port, as the gateway would, until told to end.
+
+    Args:
+        application: What runs.
+        sockets: What uvicorn is told of WebSockets.
+    """
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         sock.listen(BACKLOG)
@@ -48,16 +54,16 @@ def main() -> None:
             application,
             http="httptools",
             loop="uvloop",
-            ws="none",
             lifespan="off",
             log_config=None,
             access_log=False,
             proxy_headers=False,
             server_header=False,
             timeout_keep_alive=IDLE_S,
+            **sockets,
         )
         uvicorn.Server(config).run([sock])
 
 
 if __name__ == "__main__":
-    main()
+    serve(application, {"ws": "none"})

@@ -4,7 +4,7 @@ import base64
 import json
 import time
 import uuid
-from typing import Final
+from typing import ClassVar, Final
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -17,7 +17,13 @@ LIFETIME_S: Final = 6 * 3600
 
 
 class Issuer:
-    """Signs what clients and services carry."""
+    """Signs what clients and services carry.
+
+    Attributes:
+        scope: Of players' tokens.
+    """
+
+    scope: ClassVar[str] = "events:write"
 
     def __init__(self) -> None:
         self._private = Ed25519PrivateKey.generate()
@@ -40,7 +46,7 @@ class Issuer:
             brand=brand,
             jurisdiction=jurisdiction,
             client_id="app",
-            scope="events:write",
+            scope=self.scope,
         )
 
     def service(self, name: str) -> str:

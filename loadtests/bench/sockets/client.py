@@ -5,17 +5,16 @@ the system's: each is a write of its own. So a server on another core never wait
 """
 
 import select
-import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from loadtests.bench.client import (
     READ_BYTES,
-    SEND_BUFFER_BYTES,
     SILENCE_S,
     Sent,
     WrongAnswerError,
+    connect,
 )
 from loadtests.bench.sockets.answers import (
     Acknowledged,
@@ -54,10 +53,7 @@ class Line:
     __slots__ = ("_received", "heard", "is_open", "sock")
 
     def __init__(self, address: tuple[str, int]) -> None:
-        self.sock = socket.create_connection(address, timeout=SILENCE_S)
-        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
-        self.sock.setblocking(False)
+        self.sock = connect(address)
         self.is_open = False
         self.heard = 0
         self._received = b""

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Final
 
 import orjson
-from typing_extensions import override
 
 from loadtests.bench.scenario import Casino
 from loadtests.bench.sockets.frames import TEXT, client_frame, handshake
@@ -24,16 +23,7 @@ _SPIN: Final = "spin"
 class StreamIssuer(Issuer):
     """Signs tokens that open sockets for either direction."""
 
-    @override
-    def player(self, subject: str, session: str, brand: str, jurisdiction: str) -> str:
-        return self._sign(
-            sub=subject,
-            sid=session,
-            brand=brand,
-            jurisdiction=jurisdiction,
-            client_id="app",
-            scope="events:write stream:read",
-        )
+    scope = "events:write stream:read"
 
 
 @dataclass(frozen=True, slots=True)
