@@ -39,7 +39,7 @@ ONLY :=
 faults: $(VENV)/.dev  ## break it in every way, update README's table (hours); ONLY=kills,restarts
 	@$(PY) -m tests.faults --full --only '$(ONLY)' --readme README.md
 
-kills: $(VENV)/.dev  ## SIGKILL a thousand times under load, at named points too (35 min)
+kills: $(VENV)/.dev  ## SIGKILL a thousand times under load, at named points too (51 min)
 	@$(PY) -m tests.faults --full --only kills
 
 BASE :=
@@ -61,7 +61,7 @@ SEEDS := 100000
 sim: $(VENV)/.dev  ## live through SEEDS=100000 simulated worlds of 200 steps (30 min)
 	@$(PY) -m tests.sim --seeds $(SEEDS)
 
-mutants: $(VENV)/.dev  ## plant thirteen bugs, and see who catches each: tests, simulation, power cuts
+mutants: $(VENV)/.dev  ## plant thirteen bugs, and see who catches each: tests, simulation, power cuts (2 min)
 	@$(PY) -m tests.mutants --sim
 
 check: $(VENV)/.dev  ## lint, types, import contracts, house rules

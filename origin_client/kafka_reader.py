@@ -7,7 +7,7 @@ is not there is told, never skipped: whoever names one wants to know that someth
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Final, TypeAlias, TypeVar
 
@@ -15,6 +15,7 @@ from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
 from origin_client.kafka_causes import Causes, Errors, explain
 from origin_client.kafka_options import Configuration, KafkaOptions, redacted
+from origin_client.kafka_survey import Right, survey
 from origin_client.origin import OriginError, OriginUnavailable, Record
 
 SLICE_S: Final = 0.2  # how late a reader that waits notices that it was closed
@@ -81,6 +82,14 @@ class KafkaReader:
             return subscription.ends()
         finally:
             subscription.close()
+
+    def survey(self, topics: Sequence[str], timeout_s: float) -> list[str]:
+        """Say which of *topics* do not exist, or may not be read.
+
+        Raises:
+            OriginUnavailable: No broker answers within *timeout_s*.
+        """
+        return survey(self._options, topics, timeout_s, right=Right.READ)
 
     def close(self) -> None:
         """End every subscription."""

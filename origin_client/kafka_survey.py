@@ -1,8 +1,9 @@
-"""Asks the brokers which topics they lack, or keep from us, before anything is published.
+"""Asks the brokers which topics they lack, or keep from us, before anything is published or read.
 
 In go the options and names of topics; out come sentences. Nothing is written.
 """
 
+import enum
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -15,19 +16,29 @@ from origin_client.origin import OriginError, OriginUnavailable
 _ADMIN: Final[Any] = admin  # its annotations leave the results of futures unknown
 
 
+class Right(enum.Enum):
+    """What somebody wants of a topic; the value says who may not."""
+
+    WRITE = "may not be written; allow this user to"
+    READ = "may not be read; allow this user to"
+
+
 def survey(
     options: KafkaOptions,
     topics: Sequence[str],
     timeout_s: float,
     connect: Callable[[Configuration], Any] = _ADMIN.AdminClient,
+    *,
+    right: Right = Right.WRITE,
 ) -> list[str]:
-    """Say which of *topics* do not exist, or may not be written; nothing if all is well.
+    """Say which of *topics* do not exist, or may not be used; nothing if all is well.
 
     Args:
         options: Where and how.
         topics: Which.
         timeout_s: For all of it.
         connect: Makes the client.
+        right: What is wanted of them.
 
     Raises:
         OriginUnavailable: No broker answers within *timeout_s*, or an option's file is gone.
@@ -53,6 +64,6 @@ def survey(
                 raise OriginUnavailable(errors.cause(topic) or explain(fault, topic)) from None
             lacks.append(explain(fault, topic))
         else:
-            if rights is not None and _ADMIN.AclOperation.WRITE not in rights:
-                lacks.append(f"{topic} may not be written; allow this user to")
+            if rights is not None and _ADMIN.AclOperation[right.name] not in rights:
+                lacks.append(f"{topic} {right.value}")
     return lacks

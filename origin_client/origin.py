@@ -137,7 +137,7 @@ class Subscribable(Protocol):
 
 @runtime_checkable
 class Surveyable(Protocol):
-    """An origin that can tell, before anything is published, what would not work."""
+    """An origin, or its reader, that can tell before its first use what would not work."""
 
     def survey(self, topics: Sequence[str], timeout_s: float) -> list[str]:
         """Say what each of *topics* lacks, in words that name it; nothing if all would work.

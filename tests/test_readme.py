@@ -1,7 +1,10 @@
 """README's tables say what the code does: every refusal, setting, metric and stage, no more."""
 
+import asyncio
 import json
 import re
+import sys
+from asyncio.subprocess import PIPE
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +23,8 @@ from edge.core.reject import Reason
 from edge.core.sayings import SAYINGS
 from edge.settings import Size
 from edge.shell.clock import SystemClock
+from tests.fakes_stream import event
+from tests.fakes_stream_server import StreamServer
 
 README = Path(__file__).parent.parent / "README.md"
 
@@ -130,11 +135,17 @@ def test_every_frame_is_listed_with_who_sends_it() -> None:
     assert listed == {saying.op: senders[saying.action] for saying in SAYINGS}
 
 
+def fenced(heading: str, language: str) -> str:
+    """The first block of *language* below *heading*."""
+    _, _, below = README.read_text().partition(f"# {heading}\n")
+    _, _, block = below.partition(f"\n```{language}\n")
+    text, _, _ = block.partition("\n```\n")
+    return text
+
+
 def frames(heading: str) -> Iterator[dict[str, Any]]:
     """The JSON objects of the first fenced block below *heading*."""
-    _, _, below = README.read_text().partition(f"# {heading}\n")
-    _, _, fenced = below.partition("\n```json\n")
-    text, _, _ = fenced.partition("\n```\n")
+    text = fenced(heading, "json")
     while text := text.lstrip():
         frame, end = json.JSONDecoder().raw_decode(text)
         yield frame
@@ -161,3 +172,35 @@ def test_every_close_code_is_listed_with_its_reasons() -> None:
         for code in CLOSE_CODES
     }
     assert listed == [(str(c), reasons[c], meaning) for c, meaning in CLOSE_CODES.items()]
+
+
+def test_the_client_in_python_plays_as_it_is_shown(tmp_path: Path) -> None:
+    script = tmp_path / "play.py"
+    script.write_text(fenced("The socket", "python"))
+    lines = [
+        json.dumps(event(n, kind)) + "\n" for n, kind in enumerate(["fine", "bad", "fine"])
+    ]
+    server = StreamServer()
+
+    async def play() -> tuple[int | None, str]:
+        async with server.open():
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                script,
+                server.url,
+                "a.b.c",
+                stdin=PIPE,
+                stdout=PIPE,
+                env={"PYTHONPATH": str(README.parent)},
+            )
+            told, _ = await process.communicate("".join(lines).encode())
+            return process.returncode, told.decode()
+
+    code, told = asyncio.run(play())
+
+    assert code == 0
+    said = ["1 e-0", "2 e-1", "3 e-2"]
+    fates = ["1 accepted", "2 refused schema_violation", "3 accepted"]
+    assert sorted(line.strip() for line in told.splitlines()) == sorted([*said, *fates])
+    assert server.requests == [("/v1/stream?k=player-0001&topics=jackpots", "Bearer a.b.c")]
+    assert server.gateway.log["bet"] == ["e-0", "e-2"]

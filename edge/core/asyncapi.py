@@ -30,7 +30,7 @@ from edge.core.contract import (
     event_schemas,
     reference,
 )
-from edge.core.lane import Lane
+from edge.core.lane import Lane, LaneState
 from edge.core.ops import (
     BATCH_EVENTS_MAX,
     FRAME_BYTES_MAX,
@@ -45,8 +45,6 @@ from edge.core.push import ADDRESS_PATTERN, KEY_CHARS_MAX, TOPIC_PATTERN
 from edge.core.sayings import SAYINGS, Saying
 from edge.core.schema import Schema, definitions_of
 
-_LANE_STATES: Final = ("open", "full", "failed")
-
 _FILLED_IN: Final[Mapping[str, Schema]] = {
     EventsOp.__name__: {
         "events": {
@@ -58,7 +56,9 @@ _FILLED_IN: Final[Mapping[str, Schema]] = {
     WelcomeOp.__name__: {
         "lanes": {
             "type": "object",
-            "properties": {lane.value: {"enum": list(_LANE_STATES)} for lane in Lane},
+            "properties": {
+                lane.value: {"enum": [state.value for state in LaneState]} for lane in Lane
+            },
             "required": [lane.value for lane in Lane],
         }
     },

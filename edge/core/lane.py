@@ -1,4 +1,4 @@
-"""The two closed sets every event belongs to: a lane, and a class of authority."""
+"""The two closed sets every event belongs to: a lane, and a class of authority; how lanes are."""
 
 import enum
 
@@ -25,6 +25,14 @@ class Lane(enum.StrEnum):
     def holds_money(self) -> bool:
         """Whether the last ``spool.reserve_bytes`` are open to this lane."""
         return self in (Lane.WALLET, Lane.BET)
+
+
+class LaneState(enum.StrEnum):
+    """Whether a lane would take an event now, as sockets are told when they open."""
+
+    OPEN = "open"
+    FULL = "full"
+    FAILED = "failed"
 
 
 class Authority(enum.StrEnum):

@@ -165,7 +165,10 @@ def _get_stream() -> Schema:
             {"name": "topics", "in": "query", "schema": TOPICS},
         ],
         "responses": {
-            "101": {"description": f"A socket that speaks `{SUBPROTOCOL}`."},
+            "101": {
+                "description": f"A socket that speaks `{SUBPROTOCOL}`.",
+                "headers": _headers(HTTPStatus.SWITCHING_PROTOCOLS),
+            },
             **{str(status): _denial(status) for status in sorted(statuses)},
             "default": _PROTOCOL_ERROR,
         },

@@ -93,7 +93,7 @@ class WelcomeOp(
         server_time_ms: Unix ms.
         expires_at_ms: The token's ``exp``, unix ms, without leeway.
         limits: What the socket may send.
-        lanes: By lane, ``open``, ``full`` or ``failed``.
+        lanes: By lane, a :class:`edge.core.lane.LaneState`.
     """
 
     session: str

@@ -25,13 +25,14 @@ from edge.config import (
 )
 from edge.core.keyset import KeySetRefused, read_key_set
 from edge.core.lane import Lane
+from edge.core.push import PUSH_TOPIC
 from edge.shell.clock import SystemClock
 from edge.shell.directive_file import DirectiveFile
 from edge.shell.journal import LINE_BYTES_MAX, harmless
 from edge.shell.keys.fetch import FetchFailed
 from edge.shell.keys.source import open_source
 from edge.shell.listen import PortTaken, listen
-from edge.shell.origin import open_origin
+from edge.shell.origin import open_origin, open_push_reader
 from edge.shell.spool.claim import SpoolLocked, stranger, volatile
 from edge.shell.spool.process import LOCK_NAME, Spool, worker_directory
 from origin_client.notice import DEAD_TOPIC, REFUSED_TOPIC
@@ -213,18 +214,36 @@ def _try_origin(settings: OriginSettings) -> list[Finding]:
     """Open the origin, and ask it for the topics.
 
     One that does not answer is only a doubt: serve starts without it, and accepts into the
-    spool. So is a topic that is missing: its lane waits.
+    spool. So is a topic that is missing: its lane waits, or sockets get no pushes.
     """
     try:
         origin = open_origin(settings)
     except ConfigError as error:
         return [Finding(Level.ERROR, error.path, error.complaint)]
+    lacks: list[str] = []
     try:
         topics = [*(lane.topic for lane in Lane), REFUSED_TOPIC, DEAD_TOPIC]
-        lacks = origin.survey(topics, SURVEY_S) if isinstance(origin, Surveyable) else []
+        lacks += origin.survey(topics, SURVEY_S) if isinstance(origin, Surveyable) else []
+        lacks += _try_pushes(settings)
     except OriginUnavailable as error:
-        lacks = [f"cannot be used now: {error}"]
+        lacks.append(f"cannot be used now: {error}")
     finally:
         origin.close()
     doubts = [Finding(Level.WARNING, "origin.url", lack) for lack in lacks]
     return doubts or [Finding(Level.OK, "origin.url", "opens")]
+
+
+def _try_pushes(settings: OriginSettings) -> list[str]:
+    """Say what the topic of pushes lacks, which is only read.
+
+    Raises:
+        OriginUnavailable: It cannot be asked.
+    """
+    reader = open_push_reader(settings)
+    if reader is None:  # of an origin that is never read, and needs no such topic
+        return []
+    try:
+        found = reader.survey([PUSH_TOPIC], SURVEY_S) if isinstance(reader, Surveyable) else []
+    finally:
+        reader.close()
+    return [f"{lack}: until then sockets get no pushes" for lack in found]

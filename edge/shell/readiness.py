@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from edge.core.lane import Lane
+from edge.core.lane import Lane, LaneState
 from edge.shell.admin import OK, Readiness
 from edge.shell.directives import DirectiveStatistics
 from edge.shell.keys.keyring import KeyStatistics
@@ -150,16 +150,17 @@ class Probes:
 def lane_states(
     statistics: Mapping[Lane, LaneStatistics], *, is_disk_full: bool
 ) -> dict[str, str]:
-    """Say of each lane whether an event would be taken now: ``open``, ``full`` or ``failed``."""
+    """Say of each lane whether an event would be taken now."""
     return {
         lane.value: _state(each, is_disk_full=is_disk_full) for lane, each in statistics.items()
     }
 
 
-def _state(lane: LaneStatistics, *, is_disk_full: bool) -> str:
+def _state(lane: LaneStatistics, *, is_disk_full: bool) -> LaneState:
     if not lane.is_writable:
-        return "failed"
-    return "full" if is_disk_full or lane.room_bytes < FULL_BYTES else "open"
+        return LaneState.FAILED
+    is_full = is_disk_full or lane.room_bytes < FULL_BYTES
+    return LaneState.FULL if is_full else LaneState.OPEN
 
 
 def _room(

@@ -167,6 +167,25 @@ def test_what_topics_lack_is_told_before_anything_is_published(broker: Broker) -
     origin.close()
 
 
+def test_what_topics_lack_is_told_before_anything_is_read(broker: Broker) -> None:
+    broker.create_topic(TOPIC)
+    broker.create_topic(OTHER)
+    broker.deny(TOPIC)
+    broker.deny(OTHER, "READ")
+    reader = open_reader(f"kafka://{broker.bootstrap}", {})
+    assert isinstance(reader, Surveyable)
+
+    lacks = reader.survey([TOPIC, OTHER, "edge.nobody.v1"], 30)
+
+    broker.allow(TOPIC)
+    broker.allow(OTHER)
+    reader.close()
+    assert lacks == [
+        f"{OTHER} may not be read; allow this user to",
+        "edge.nobody.v1 does not exist; create it, the gateway never does",
+    ]
+
+
 @dataclass
 class Login:
     """A user of SASL_SSL with SCRAM, whose secrets are in files."""

@@ -16,6 +16,7 @@ from edge.core.catalogue.registry import SPECS
 from edge.core.closing import BYES, CLOSE_CODES
 from edge.core.contract import EVENT_REASONS, FRAME_REASONS
 from edge.core.conversation import Conversation
+from edge.core.lane import Lane, LaneState
 from edge.core.ops import BATCH_EVENTS_MAX, InOp, OutOp, RefusedEntry, VerdictsOp, encode
 from edge.core.push import Push, read_push
 from edge.core.reject import Reason
@@ -229,6 +230,17 @@ def test_a_refusal_has_a_code_of_those_that_events_and_frames_may_have(
     is_known = reason in EVENT_REASONS | FRAME_REASONS
 
     assert bool(CONTRACT.ops_of(refused(reason))) == is_known
+
+
+def test_a_welcome_knows_every_lane_and_every_state_of_one() -> None:
+    [welcome] = [instance_of(saying) for saying in SAYINGS if saying.op == "welcome"]
+
+    for state in LaneState:
+        lanes = {lane.value: state.value for lane in Lane}
+        assert CONTRACT.ops_of(welcome | {"lanes": lanes}) == {"welcome"}
+        assert not CONTRACT.ops_of(welcome | {"lanes": lanes | {"bet": "asleep"}})
+        del lanes["bet"]
+        assert not CONTRACT.ops_of(welcome | {"lanes": lanes})
 
 
 def test_a_bye_has_a_reason_and_a_code_that_there_are() -> None:

@@ -96,6 +96,10 @@ def test_an_answer_tells_its_headers(status: str) -> None:
     assert set(RESPONSES[status]["headers"]) <= set(DOCUMENT["components"]["headers"])
 
 
+def test_the_answer_that_opens_a_socket_tells_its_quotas() -> None:
+    assert DENIALS["101"]["headers"] == RESPONSES["202"]["headers"]
+
+
 @pytest.mark.parametrize(
     "reason",
     [reason for reason in Reason if reason in REQUEST_REASONS | HANDSHAKE_REASONS],

@@ -42,6 +42,7 @@ from tests.faults.second_owner import second_owner
 from tests.faults.shortage import shortage
 from tests.faults.strace import orders_of_syncs
 from tests.faults.table import RESULTS, Result, Shelf, commit, markdown, today, write_readme
+from tests.faults.upgrade import upgrade
 from tests.sim.campaign import simulation
 
 CAMPAIGNS: Final[tuple[tuple[str, Campaign], ...]] = (
@@ -57,6 +58,7 @@ CAMPAIGNS: Final[tuple[tuple[str, Campaign], ...]] = (
     ("damage", damage),
     ("shortage", shortage),
     ("backups", backups),
+    ("upgrade", upgrade),
     ("second-owner", second_owner),
     ("bulkheads", bulkheads),
     ("reserve", reserve),

@@ -42,7 +42,7 @@ def crash(stage: Stage) -> None:
 
 def restart(stage: Stage) -> None:
     """An orderly stop, and a start."""
-    stage.broker.restart()
+    faults.restart(stage.broker)
 
 
 def hang_5_s(stage: Stage) -> None:
@@ -108,12 +108,12 @@ def too_large(stage: Stage) -> None:
 def delete(stage: Stage) -> None:
     """A topic is deleted, and stays away for a while."""
     lane = stage.rng.choice(DENIED_LANES)
-    with faults.black_hole(stage.proxy.up):
-        stage.keep(lane.topic)
-        stage.broker.delete_topic(lane.topic)
-    stage.let_others_recover(lane)
-    stage.last(2, f"{lane.topic} (does not exist|was deleted)", lanes={lane})
-    stage.broker.create_topic(lane.topic, 1)
+    with contextlib.ExitStack() as away:
+        with faults.black_hole(stage.proxy.up):
+            stage.keep(lane.topic)
+            away.enter_context(faults.without_topic(stage.broker, lane.topic))
+        stage.let_others_recover(lane)
+        stage.last(2, f"{lane.topic} (does not exist|was deleted)", lanes={lane})
 
 
 def make_anew(stage: Stage) -> None:
@@ -121,7 +121,7 @@ def make_anew(stage: Stage) -> None:
     lane = stage.rng.choice(DENIED_LANES)
     with faults.black_hole(stage.proxy.up):
         stage.keep(lane.topic)
-        stage.broker.create_topic(lane.topic, 1)
+        faults.make_topic_anew(stage.broker, lane.topic)
     stage.let_others_recover(lane)
     stage.last(1, lanes={lane})
 
@@ -133,17 +133,18 @@ def fail_what_is_written(stage: Stage) -> None:
     is denied. So it must be sent again, and lies there twice.
     """
     lane = stage.rng.choice(DENIED_LANES)
-    with contextlib.ExitStack() as unheard:
-        with faults.black_hole(stage.proxy.up):
-            before = stage.written(lane.topic)
-            stage.last(LOOK_S)  # what was answered is heard
-            unheard.enter_context(faults.black_hole(stage.proxy.down))
+
+    def still() -> int:
+        before = stage.written(lane.topic)
+        stage.last(LOOK_S)  # what was answered is heard
+        return before
+
+    def until_more(before: int) -> None:
         stage.last(1)
         stage.wait_until_written(lane.topic, before + 1)
-        with faults.denied(stage.broker, lane.topic):
-            faults.reset(stage.proxy)
-            stage.proxy.heal()
-            stage.last(1, f"{lane.topic} may not be used", lanes=ALL)
+
+    with faults.failed_yet_written(stage.broker, stage.proxy, lane.topic, still, until_more):
+        stage.last(1, f"{lane.topic} may not be used", lanes=ALL)
 
 
 def cut_answers(stage: Stage) -> None:

@@ -2,10 +2,11 @@
 
 In: first a line with who speaks where, then one JSON object per line on standard input, ``{"rates":
 {"<voice>": <requests per second>}, "seconds": …, "unheard": "<voice>"}``; out: for each a line
-with what every voice heard. Requests are due at random instants, whether or not others were answered, and their
-latency counts from there; but for each voice only so many are under way at once, so that one that
-gets no answers does not use up this process. Whose answers take too long hangs up: for the
-unheard that is soon.
+with what every voice heard. Requests are due at random instants, whether or not others were answered,
+and their latency counts from there; but for each voice only so many are under way at once, so that
+one that gets no answers does not use up this process. What the unheard cannot say when it is due is
+not said: kept for later, it would all be said in the instant of the first answer, and what others
+wait for then is that crowd. Whose answers take too long hangs up: for the unheard that is soon.
 """
 
 import contextlib
@@ -173,22 +174,23 @@ class Conversation:
         given_up_ns = start_ns + int((seconds + PATIENCE_S) * _NS_PER_S)
         last_ns = start_ns + int((seconds + SILENCE_S) * _NS_PER_S)
         while (now_ns := time.perf_counter_ns()) < last_ns:
-            next_ns = self._speak(start_ns, now_ns)
+            next_ns = self._speak(start_ns, now_ns, unheard)
             is_late = now_ns >= given_up_ns
             end_ns = last_ns if is_late else given_up_ns
             awaited = {voice for voice, _ in self._busy.values()}
             if next_ns is None and not awaited.difference([unheard] if is_late else []):
                 break
             wait_ns = min(next_ns or end_ns, end_ns) - time.perf_counter_ns()
-            # epoll counts in ms: the last one before a request is due is spent polling.
-            for fd, _ in self._poll.poll(max(wait_ns // 1_000_000 - 1, 0) / 1000):
+            # epoll counts in ms, select in µs; who polled instead would use up a core.
+            select.select([self._poll], [], [], max(wait_ns, 0) / _NS_PER_S)
+            for fd, _ in self._poll.poll(0):
                 self._listen(fd, heard)
         for voice, line in self._busy.values():
             heard[voice].codes["unanswered"] += 1
             line.sock.close()
         return heard
 
-    def _speak(self, start_ns: int, now_ns: int) -> int | None:
+    def _speak(self, start_ns: int, now_ns: int, unheard: str) -> int | None:
         """Send what is due; tell when the next is, of those who have a connection free."""
         next_ns: int | None = None
         for voice, waiting in self._waiting.items():
@@ -198,6 +200,8 @@ class Conversation:
                 line = free.pop()
                 self._busy[line.sock.fileno()] = voice, line
                 line.send(request, start_ns + due_ns)
+            while voice == unheard and waiting and start_ns + waiting[0][0] <= now_ns:
+                waiting.popleft()
             if free and waiting:
                 due_ns = start_ns + waiting[0][0]
                 next_ns = due_ns if next_ns is None else min(next_ns, due_ns)

@@ -1,10 +1,11 @@
 """An origin with a mood for each topic, and a key server with one, in a process of its own.
 
 In: one JSON object per line on standard input, ``{"<topic>": <mood>, …}``, topics not named keep
-theirs; out: one line with its port, then one per order, when it is in force. Moods: ``take``;
-``hang``, it reads and never answers until the mood changes; ``refuse``, 503; a number, seconds
-before it takes. A GET, for the key set, has the topic ``keys``. It keeps nothing of what it takes,
-so it may run for hours.
+theirs; out: one line with its port, then one per order, when it is in force: how many requests have
+met each topic's mood since that was named, ``{"<topic>": <requests>, …}``, so an order that names
+nothing asks. Moods: ``take``, which nobody counts; ``hang``, it reads and never answers until the
+mood changes; ``refuse``, 503; a number, seconds before it takes. A GET, for the key set, has the
+topic ``keys``. It keeps nothing of what it takes, so it may run for hours.
 """
 
 import asyncio
@@ -12,8 +13,9 @@ import contextlib
 import json
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Generator, Mapping
-from typing import IO, Final, TypeAlias
+from typing import IO, Final, TypeAlias, cast
 
 Mood: TypeAlias = str | float
 
@@ -27,21 +29,32 @@ class Moods:
 
     Args:
         keys: The key set it serves.
+
+    Attributes:
+        met: Requests that were not just taken, by topic, since its mood was named.
     """
 
     def __init__(self, keys: bytes) -> None:
+        self.met: Counter[str] = Counter()
         self._keys = keys
         self._moods: dict[str, Mood] = {}
 
     def change(self, moods: Mapping[str, Mood]) -> None:
         """Let some topics have others."""
         self._moods.update(moods)
+        for topic in moods:
+            self.met[topic] = 0
 
     async def converse(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
-        """Answer one connection's requests, each as its topic's mood is then."""
-        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+        """Answer one connection's requests, each as its topic's mood is then.
+
+        Cancelled, as by the end of the process only, it hangs up: asyncio calls a connection
+        that ended by that a failed one, and says so.
+        """
+        endings = (OSError, asyncio.IncompleteReadError, asyncio.CancelledError)
+        with contextlib.suppress(*endings):
             while True:
                 topic = await _read(reader)
                 status, body = await self._answer(topic)
@@ -51,6 +64,7 @@ class Moods:
         writer.close()
 
     async def _answer(self, topic: str) -> tuple[int, bytes]:
+        self.met[topic] += self._moods.get(topic, "take") != "take"
         while (mood := self._moods.get(topic, "take")) == "hang":  # noqa: ASYNC110  # rarely
             await asyncio.sleep(_HANG_POLL_S)
         if mood == "refuse":
@@ -78,7 +92,7 @@ async def serve(keys: bytes, orders: IO[str], results: IO[str]) -> None:
     loop = asyncio.get_running_loop()
     while order := await loop.run_in_executor(None, orders.readline):
         moods.change(json.loads(order))
-        _say(results, True)  # a line, no more
+        _say(results, moods.met)
     server.close()
 
 
@@ -103,9 +117,21 @@ class MoodyOrigin:
 
     def become(self, **moods: Mood) -> None:
         """Return when lanes, and :data:`KEYS`, have these *moods*."""
-        named = {n if n == KEYS else f"edge.{n}.v1": mood for n, mood in moods.items()}
-        _say(self._orders, named)
-        assert self._results.readline(), "the origin ended"
+        self._order({_topic(name): mood for name, mood in moods.items()})
+
+    def met(self, name: str) -> int:
+        """Return how many requests its mood has met since it has that."""
+        return self._order({}).get(_topic(name), 0)
+
+    def _order(self, moods: Mapping[str, Mood]) -> dict[str, int]:
+        _say(self._orders, moods)
+        line = self._results.readline()
+        assert line, "the origin ended"
+        return cast("dict[str, int]", json.loads(line))
+
+
+def _topic(name: str) -> str:
+    return name if name == KEYS else f"edge.{name}.v1"
 
 
 @contextlib.contextmanager

@@ -12,16 +12,17 @@ their tokens. After each jump
 - all is forwarded once the origin is back, because waits use the steady clock.
 
 In the end the gateway is stopped, and started with its clock a day behind. Then all that was
-accepted has come once, in its order, and ``edgetime`` never ran backwards within a spool.
+accepted has come once, as it was said, in its order; what came again is the same, byte for byte;
+and ``edgetime`` never ran backwards within a spool.
 """
 
 import json
 import threading
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from typing_extensions import override
 
@@ -29,6 +30,8 @@ from edge.demo.gateway import Settings
 from edge.demo.ledger import Event
 from edge.demo.payloads import deposit_settled, timestamp, unix_ms
 from tests.fakes_http_origin import Receiver, Reply, always, receiver, take
+from tests.faults import faults
+from tests.faults.as_said import unlike
 from tests.faults.launcher import launcher
 from tests.faults.preload import Preload, build, missing
 from tests.faults.row import Row, Scale, Tell
@@ -56,7 +59,7 @@ LIMITS: Final[dict[str, Settings]] = {
 SKEWED: Final = frozenset({"clock_skew", "token_invalid", "token_expired"})
 """What an event may hear that was under way while the clock jumped."""
 
-TOPIC: Final = "edge.game.v1"
+TOPICS: Final = ("edge.game.v1", "edge.wallet.v1")
 AWAY: Final = always(Reply(503))
 
 
@@ -84,7 +87,7 @@ class Player(threading.Thread):
     """Speaks without a pause, one event after another.
 
     Attributes:
-        said: Accepted, in order.
+        said: Accepted, in order, with the time under which each was.
         fault: What ended it before its time, in words; ``""``: nothing has.
     """
 
@@ -141,6 +144,7 @@ class Jumps:
             Player(here, self._clock, f"player-{n}") for n in range(PLAYERS)
         ]
         self._desk: Final = here.visit("desk")
+        self._facts: Final[list[Event]] = []
 
     def play(self, rounds: int) -> int:
         """Jump :data:`JUMPS_S` again and again; return how many events were accepted."""
@@ -157,7 +161,7 @@ class Jumps:
                 player.end()
         self._start_again_behind()
         self.faults += [player.fault for player in self._players if player.fault]
-        self.faults += self._account()
+        self.faults += account(self._said(), self._records())
         return sum(len(player.said) for player in self._players)
 
     def _jump(self, shift_s: int) -> None:
@@ -170,14 +174,15 @@ class Jumps:
             self._refuse_the_true_time()
         if ahead_s < WINDOW_S:
             for player, event in zip(self._players, before, strict=True):
-                self._expect(player.say(event), 202, (0, 1), f"known after {ahead_s} s")
-        if _code(self._state(1)) != "rate_exceeded":
+                again = player.say(dict(event))
+                self._expect(again, 202, (0, 1), f"known after {ahead_s} s")
+        if _code(self._state(*self._deposits(1))) != "rate_exceeded":
             self.faults.append(f"a jump of {ahead_s} s fills an empty quota")
         self._origin.script = take
         self._wait_until_forwarded()
 
     def _turn(self, shift_s: int) -> None:
-        self._orders.shift_clock(shift_s)
+        faults.turn_clock(self._orders, shift_s)
         self._clock.shift_s = shift_s
 
     def _hear_from_all(self) -> None:
@@ -200,10 +205,13 @@ class Jumps:
         self._expect(self._here.say(token, event), 401, None, "a token of another time")
 
     def _use_up_the_burst(self) -> None:
-        self._expect(self._state(BURST), 202, (BURST, 0), "a service's burst")
+        self._facts.extend(self._deposits(BURST))
+        self._expect(self._state(*self._facts), 202, (BURST, 0), "a service's burst")
 
-    def _state(self, count: int) -> Answer:
-        events = [deposit_settled(self._desk, 100) for _ in range(count)]
+    def _deposits(self, count: int) -> list[Event]:
+        return [deposit_settled(self._desk, 100) for _ in range(count)]
+
+    def _state(self, *events: Event) -> Answer:
         for event in events:
             self._clock.stamp(event)
         name = {"sub": "desk", "client_id": "desk", "scope": "facts:wallet"}
@@ -224,11 +232,19 @@ class Jumps:
         self._wait_until_forwarded()
 
     def _wait_until_forwarded(self) -> None:
-        wanted = {event["id"] for player in self._players for event in list(player.said)}
-        self._here.wait(lambda: wanted <= {e["id"] for e in self._forwarded()}, "forwarded")
+        wanted = {event["id"] for events in self._said().values() for event in events}
+        self._here.wait(lambda: wanted <= self._forwarded(), "forwarded")
 
-    def _forwarded(self) -> list[dict[str, Any]]:
-        return [json.loads(event) for event in list(self._origin.events[TOPIC])]
+    def _said(self) -> dict[str, list[Event]]:
+        """What was accepted so far, by subject."""
+        said = {player.visit.subject: list(player.said) for player in self._players}
+        return said | {self._desk.subject: self._facts}
+
+    def _forwarded(self) -> set[object]:
+        return {json.loads(record)["id"] for record in self._records()}
+
+    def _records(self) -> list[bytes]:
+        return [record for topic in TOPICS for record in list(self._origin.events[topic])]
 
     def _expect(
         self, answer: Answer, status: int, counts: tuple[int, int] | None, what: str
@@ -236,22 +252,29 @@ class Jumps:
         if answer.status != status or (counts is not None and answer.counts != counts):
             self.faults.append(f"{what}: answered {answer.status} {answer.body!r}")
 
-    def _account(self) -> Iterator[str]:
-        """See that each player's events came once, in order, and no clock ran backwards."""
-        came: dict[str, list[object]] = defaultdict(list)
-        runs: dict[str, dict[int, str]] = defaultdict(dict)
-        for envelope in self._forwarded():
-            run = runs[envelope["edgespool"]]
-            if int(envelope["edgeseq"]) not in run:
-                came[envelope["subject"]].append(envelope["id"])
-            run[int(envelope["edgeseq"])] = envelope["edgetime"]
-        for player in self._players:
-            if came[player.visit.subject] != [event["id"] for event in player.said]:
-                yield f"{player.name}: what came is not what was accepted, in its order"
-        for name, run in runs.items():
-            times = [run[number] for number in sorted(run)]
-            if times != sorted(times):
-                yield f"edgespool {name}: edgetime runs backwards"
+
+def account(said: Mapping[str, Sequence[Event]], records: Iterable[bytes]) -> Iterator[str]:
+    """See that each event came once, as it was said, in order, and no clock ran backwards.
+
+    Args:
+        said: By subject, in the order in which it was accepted.
+        records: Of the origin, those of a topic in their order.
+    """
+    came: dict[str, list[Event]] = defaultdict(list)
+    runs: dict[str, dict[int, bytes]] = defaultdict(dict)
+    for record in records:
+        envelope = json.loads(record)
+        run, number = runs[envelope["edgespool"]], int(envelope["edgeseq"])
+        if number not in run:
+            came[envelope["subject"]].append(envelope)
+        if run.setdefault(number, record) != record:
+            yield f"edgespool {envelope['edgespool']}: two records under number {number}"
+    for subject in sorted(came.keys() | said.keys()):
+        yield from unlike(subject, said.get(subject, []), came[subject])
+    for name, run in runs.items():
+        times = [json.loads(run[number])["edgetime"] for number in sorted(run)]
+        if times != sorted(times):
+            yield f"edgespool {name}: edgetime runs backwards"
 
 
 def clock_jumps(scale: Scale, room: Path, tell: Tell) -> Iterator[Row]:

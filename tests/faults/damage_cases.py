@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from tests.faults import faults
 from tests.faults.damage_judge import Damage, hit
 from tests.faults.damage_spool import CURSOR, IDENTITY, Shape, Sound, segment_name
 
@@ -52,42 +53,35 @@ class Case:
 
 
 def _cut(sound: Sound, name: str, at: int, _: random.Random) -> bytes:
-    return sound.files[name][:at]
+    return faults.torn(sound.files[name], at)
 
 
 def _zeros(sound: Sound, name: str, at: int, _: random.Random) -> bytes:
     """The size was kept, the bytes were not."""
-    return sound.files[name][:at].ljust(len(sound.files[name]), b"\0")
+    content = sound.files[name]
+    return faults.torn(content, at, bytes(len(content) - at))
 
 
 def _garbage(sound: Sound, name: str, at: int, rng: random.Random) -> bytes:
-    return sound.files[name][:at] + rng.randbytes(rng.randrange(1, PAGE_BYTES))
+    behind = rng.randbytes(rng.randrange(1, PAGE_BYTES))
+    return faults.torn(sound.files[name], at, behind)
 
 
 def _stale(sound: Sound, name: str, at: int, _: random.Random) -> bytes:
     """Blocks of a segment before, whole frames in them."""
-    return sound.files[name][:at] + sound.files[segment_name(sound.last - 1)]
+    return faults.torn(sound.files[name], at, sound.files[segment_name(sound.last - 1)])
 
 
 def _flip(sound: Sound, name: str, _: int, rng: random.Random) -> bytes:
-    return _flipped(sound.files[name], 1, rng)
+    return faults.flipped(sound.files[name], 1, rng)
 
 
 def _scatter(sound: Sound, name: str, _: int, rng: random.Random) -> bytes:
-    return _flipped(sound.files[name], rng.randrange(2, SCATTERED_BITS_MAX), rng)
-
-
-def _flipped(before: bytes, bits: int, rng: random.Random) -> bytes:
-    content = bytearray(before)
-    for bit in rng.sample(range(len(content) * 8), bits):
-        content[bit // 8] ^= 1 << bit % 8
-    return bytes(content)
+    return faults.flipped(sound.files[name], rng.randrange(2, SCATTERED_BITS_MAX), rng)
 
 
 def _page(sound: Sound, name: str, at: int, _: random.Random) -> bytes:
-    before = sound.files[name]
-    lost = len(before[at : at + PAGE_BYTES])
-    return before[:at] + bytes(lost) + before[at + lost :]
+    return faults.without_page(sound.files[name], at, PAGE_BYTES)
 
 
 MAKERS: Final[dict[str, Callable[[Sound, str, int, random.Random], bytes]]] = {

@@ -1,19 +1,28 @@
-"""Every fault that is done to a gateway from outside: one function each, by its own name.
+"""Every fault that a gateway must endure: one function each, by its own name.
 
-A fault takes what it hurts (a process id, a path, a broker) and returns, or yields while it
-lasts. None of them knows how the gateway is made.
+A fault takes what it hurts (a process id, a path, a file's bytes, orders for the library that
+stands before the C library, a broker, a proxy) and returns, or yields while it lasts.
 """
 
 import contextlib
 import itertools
 import os
+import random
+import resource
 import shutil
 import signal
+import subprocess
+import sys
 import time
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Mapping
 from pathlib import Path
 
+from edge.shell.spool.segment import INDEX_SUFFIX, SEGMENT_SUFFIX
 from tests.faults import mounts
+from tests.faults.failpoints import Point
+from tests.faults.launcher import launcher
+from tests.faults.power_disk import Disk
+from tests.faults.preload import WRITES, Kind, Manner, Preload
 from tests.faults.proxy import Proxy, Way
 from tests.kafka.broker import Broker
 
@@ -21,6 +30,11 @@ from tests.kafka.broker import Broker
 def kill(process: int) -> None:
     """End a process without a word: SIGKILL."""
     os.kill(process, signal.SIGKILL)
+
+
+def kill_at(point: Point, nth: int, bounds: Mapping[str, int], refuses: int) -> tuple[str, ...]:
+    """Write the command of a gateway that ends by SIGKILL when it passes *point* the *nth* time."""
+    return launcher((point, nth), bounds, refuses)
 
 
 def freeze(process: int) -> None:
@@ -43,10 +57,12 @@ def frozen(process: int) -> Generator[None]:
         thaw(process)
 
 
-def tear_write(file: Path) -> None:
-    """Leave half of a write behind a file's end, as a crash in the midst of it would."""
-    with file.open("ab") as torn:
-        torn.write(b"\xffEF\xfe" + bytes(range(256)))
+@contextlib.contextmanager
+def power_lost(disk: Disk, process: int, image: Path) -> Generator[None]:
+    """Take a disk's power: *image* is what it holds then. Its writer is frozen till the end."""
+    with frozen(process):
+        disk.image(image)
+        yield
 
 
 @contextlib.contextmanager
@@ -88,13 +104,137 @@ def read_only(directory: Path) -> Generator[None]:
     try:
         yield
     finally:
-        # Lazily: somebody may be reading a file there at this moment.
-        mounts.run("umount", "--lazy", str(directory))
+        mounts.run("umount", "--lazy", str(directory))  # somebody may be reading there
 
 
 def tell_of_damage(device: Path) -> None:
     """Have ext4 find damage, and do what it was mounted to do then; needs root."""
     Path("/sys/fs/ext4", device.name, "trigger_fs_error").write_text("planned", "ascii")
+
+
+@contextlib.contextmanager
+def without_descriptors(process: int, left: int) -> Generator[None]:
+    """Let a process have no more than *left* files open; what it has open stays so."""
+    usual, most = resource.prlimit(process, resource.RLIMIT_NOFILE)
+    resource.prlimit(process, resource.RLIMIT_NOFILE, (left, most))
+    try:
+        yield
+    finally:
+        with contextlib.suppress(ProcessLookupError):  # who has ended needs none
+            resource.prlimit(process, resource.RLIMIT_NOFILE, (usual, most))
+
+
+def fail_call(orders: Preload, call: int, kinds: frozenset[Kind], error: int) -> None:
+    """Have one call of those kinds, the *call*-th from now on, do nothing and fail."""
+    orders.hurt_calls(call, call, kinds=kinds, error=error)
+
+
+def belie_call(orders: Preload, call: int, kinds: frozenset[Kind], error: int) -> None:
+    """Have one call of those kinds do what it is asked for, and say that it failed."""
+    orders.hurt_calls(call, call, kinds=kinds, error=error, manner=Manner.BELIED)
+
+
+def cut_write(orders: Preload, call: int) -> None:
+    """Have one write, the *call*-th from now on, end after half of its bytes."""
+    orders.hurt_calls(call, call, kinds=WRITES, manner=Manner.CUT)
+
+
+def hang_write(orders: Preload, part: str) -> None:
+    """Have the next write, and its sync, of a path with *part* in it hang until it is spared."""
+    orders.hurt_calls(1, 1, kinds=WRITES, manner=Manner.LATE, part=part)
+
+
+def slow_writes(orders: Preload, ms: int) -> None:
+    """Have a slow disk: each write waits so long before it is begun."""
+    orders.slow_down(ms)
+
+
+@contextlib.contextmanager
+def lying_syncs(orders: Preload) -> Generator[None]:
+    """Have every sync succeed without syncing, of files that are opened meanwhile."""
+    orders.lie_about_syncs(is_lying=True)
+    try:
+        yield
+    finally:
+        orders.lie_about_syncs(is_lying=False)
+
+
+def turn_clock(orders: Preload, seconds: float) -> None:
+    """Have the wall clock jump, to so far off the true time."""
+    orders.shift_clock(seconds)
+
+
+def tear_write(file: Path) -> None:
+    """Leave half of a write behind a file's end, as a crash in the midst of it would."""
+    with file.open("ab") as torn_file:
+        torn_file.write(b"\xffEF\xfe" + bytes(range(256)))
+
+
+def torn(content: bytes, at: int, behind: bytes = b"") -> bytes:
+    """Tear a file's tail off at a byte; what a disk may show in its place lies *behind*."""
+    return content[:at] + behind
+
+
+def flipped(content: bytes, bits: int, rng: random.Random) -> bytes:
+    """Flip so many bits of a file, anywhere."""
+    hit = bytearray(content)
+    for bit in rng.sample(range(len(hit) * 8), bits):
+        hit[bit // 8] ^= 1 << bit % 8
+    return bytes(hit)
+
+
+def without_page(content: bytes, at: int, page_bytes: int) -> bytes:
+    """Lose a page of a file: it reads as zeros."""
+    end = at + page_bytes
+    return content[:at] + bytes(len(content[at:end])) + content[end:]
+
+
+def second_process(config: Path, *command: str) -> "subprocess.CompletedProcess[str]":
+    """Run another ``edge`` on a spool in use, to its end: that must come within a minute."""
+    line = [sys.executable, "-m", "edge", *command, "--config", str(config)]
+    return subprocess.run(line, capture_output=True, text=True, check=False, timeout=60)
+
+
+def restore_all(copy: Path, spool: Path) -> None:
+    """Put a spool's whole older copy in its place."""
+    shutil.rmtree(spool)
+    shutil.copytree(copy, spool)
+
+
+def restore_segments(copy: Path, spool: Path) -> None:
+    """Put older segments back under younger cursors: those are ahead of what there is."""
+    for suffix in (SEGMENT_SUFFIX, INDEX_SUFFIX):
+        for file in spool.glob(f"*/*/*{suffix}"):
+            file.unlink()
+        for file in copy.glob(f"*/*/*{suffix}"):
+            shutil.copy2(file, spool / file.relative_to(copy))
+
+
+def restore_cursors(copy: Path, spool: Path) -> None:
+    """Put older cursors back."""
+    for file in copy.glob("*/*/cursor"):
+        shutil.copy2(file, spool / file.relative_to(copy))
+
+
+def lose_cursors(_: Path, spool: Path) -> None:
+    """Restore a spool without its cursors."""
+    for file in spool.glob("*/*/cursor"):
+        file.unlink()
+
+
+def lose_identity(_: Path, spool: Path) -> None:
+    """Restore a spool without the file that names it."""
+    (spool / "0" / "id").unlink()
+
+
+def upgrade(older: Path, spool: Path) -> None:
+    """Leave a gateway the spool of a release before it, as that one's death left it."""
+    shutil.copytree(older, spool)
+
+
+def restart(broker: Broker) -> None:
+    """End a broker in order, and start it again."""
+    broker.restart()
 
 
 @contextlib.contextmanager
@@ -138,6 +278,45 @@ def without_second_directory(broker: Broker) -> Generator[None]:
         broker.kill()  # a stop would want to write what it has no place for
         lost.rename(broker.second_directory)
         broker.start()
+
+
+@contextlib.contextmanager
+def without_topic(broker: Broker, topic: str) -> Generator[None]:
+    """Delete a topic with all that is in it: an unknown one, until it is made again."""
+    broker.delete_topic(topic)
+    try:
+        yield
+    finally:
+        broker.create_topic(topic, 1)
+
+
+def make_topic_anew(broker: Broker, topic: str) -> None:
+    """Delete a topic and make it anew, empty, behind everybody's back."""
+    broker.create_topic(topic, 1)
+
+
+@contextlib.contextmanager
+def failed_yet_written(
+    broker: Broker,
+    proxy: Proxy,
+    topic: str,
+    still: Callable[[], int],
+    until_more: Callable[[int], None],
+) -> Generator[None]:
+    """Have records of *topic* reported failed that are in the log all the same.
+
+    While nothing comes to the broker, *still* counts them and lets all answers be heard. Then
+    none is until *until_more* has seen more; and who asks again is denied while this lasts.
+    """
+    with contextlib.ExitStack() as unheard:
+        with black_hole(proxy.up):
+            before = still()
+            unheard.enter_context(black_hole(proxy.down))
+        until_more(before)
+        with denied(broker, topic):
+            proxy.reset()
+            proxy.heal()
+            yield
 
 
 @contextlib.contextmanager

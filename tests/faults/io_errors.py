@@ -8,7 +8,7 @@ the end are never carried out; the row says how many were.
 
 import errno
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.fakes_http_origin import receiver
+from tests.faults import faults
 from tests.faults.io_errors_story import BOUNDS, SETTINGS, Story
 from tests.faults.launcher import launcher
 from tests.faults.preload import (
@@ -24,7 +25,6 @@ from tests.faults.preload import (
     TAKE_ROOM,
     WRITES,
     Kind,
-    Manner,
     Preload,
     build,
     missing,
@@ -53,23 +53,29 @@ class Way:
     Attributes:
         what: In words.
         kinds: The calls that can.
-        error: The ``errno``.
-        manner: Whether something was done all the same.
+        hurt: Has one of those, counted from 1, go wrong so; ``NEVER``: they are only counted.
     """
 
     what: str
     kinds: frozenset[Kind]
-    error: int
-    manner: Manner = Manner.REFUSED
+    hurt: Callable[[Preload, int], None]
+
+
+def _failing(what: str, kinds: frozenset[Kind], error: int) -> Way:
+    return Way(what, kinds, partial(faults.fail_call, kinds=kinds, error=error))
 
 
 CHANGES: Final = ALL_KINDS - {Kind.READ, Kind.LIST, Kind.STAT, Kind.CLOSE}
 WAYS: Final = (
-    Way("EIO", ALL_KINDS, errno.EIO),
-    Way("EIO, and it was done all the same", CHANGES, errno.EIO, Manner.BELIED),
-    Way("ENOSPC", TAKE_ROOM, errno.ENOSPC),
-    Way("a write is cut short", WRITES, errno.ENOSPC, Manner.CUT),
-    Way("EMFILE", frozenset({Kind.OPEN, Kind.LIST}), errno.EMFILE),
+    _failing("EIO", ALL_KINDS, errno.EIO),
+    Way(
+        "EIO, and it was done all the same",
+        CHANGES,
+        partial(faults.belie_call, kinds=CHANGES, error=errno.EIO),
+    ),
+    _failing("ENOSPC", TAKE_ROOM, errno.ENOSPC),
+    Way("a write is cut short", WRITES, faults.cut_write),
+    _failing("EMFILE", frozenset({Kind.OPEN, Kind.LIST}), errno.EMFILE),
 )
 
 
@@ -121,9 +127,9 @@ def row(way: Way, told: Sequence[Telling]) -> Row:
     hurt = sum(bool(telling.scene) for telling in told)
     refusals = sum(telling.refusals for telling in told)
     found = f"{hurt:,} of {len(told):,} calls hurt, {refusals} starts refused"
-    faults = tuple(f"{each.scene}: {fault}" for each in told for fault in each.faults)
+    wrong = tuple(f"{each.scene}: {fault}" for each in told for fault in each.faults)
     is_tried = bool(told) and hurt >= HURT_MIN * len(told)
-    return Row(f"one call fails: {way.what}", GOAL, found, is_tried and not faults, faults)
+    return Row(f"one call fails: {way.what}", GOAL, found, is_tried and not wrong, wrong)
 
 
 def _tell_story(room: Path, library: Path, way: Way, call: int) -> Telling:
@@ -134,12 +140,12 @@ def _tell_story(room: Path, library: Path, way: Way, call: int) -> Telling:
         spool = {"path": str(own / "spool"), **SETTINGS}
         with world(own, {"spool": spool, "origin": {"url": origin.url}}) as here:
             orders = Preload(library, own / "control", here.spool)
-            orders.hurt_calls(call, call, manner=way.manner, error=way.error, kinds=way.kinds)
+            way.hurt(orders, call)
             here.gateway.command = (*orders.launcher, *launcher(bounds=BOUNDS))
             story = Story(here, origin)
-            faults = story.tell()
+            wrong = story.tell()
     if orders.reuse:
-        faults.append(f"used again after it had failed: {orders.reuse}")
-    if not faults:
+        wrong.append(f"used again after it had failed: {orders.reuse}")
+    if not wrong:
         shutil.rmtree(own)
-    return Telling(orders.counts(), orders.scene, story.refusals, faults)
+    return Telling(orders.counts(), orders.scene, story.refusals, wrong)

@@ -15,8 +15,10 @@ from typing import Final
 from edge.demo.ledger import Event
 from edge.demo.metrics import Counters
 from edge.demo.payloads import Visit, deposit_requested
+from tests.faults import faults
+from tests.faults.as_said import unlike
 from tests.faults.launcher import launcher
-from tests.faults.preload import WRITES, Manner, Preload, build, missing
+from tests.faults.preload import Preload, build, missing
 from tests.faults.row import Row, Scale, Tell
 from tests.system.raw import Answer
 from tests.system.world import TABLE, World, world
@@ -25,7 +27,8 @@ WHAT: Final = "a sync hangs"
 SETTINGS: Final = {"sync_timeout_s": 3}  # what a busy disk certainly keeps for the other lane
 FAILED: Final = [(0, "lane_failed", None)]
 TIMES: Final = {Scale.SHORT: 1, Scale.FULL: 20}
-SPIN: Final = "game.spin.requested"
+KINDS: Final = ("game.spin.requested", "wallet.deposit.requested")
+"""Of events, each of one lane."""
 
 
 class Hangs:
@@ -33,7 +36,7 @@ class Hangs:
 
     Attributes:
         faults: In words.
-        said: Accepted, or durable later, in the order in which it must reach the origin.
+        said: Accepted, or durable later, in the order in which each lane's must reach the origin.
     """
 
     def __init__(self, here: World, orders: Preload, ada: Visit) -> None:
@@ -50,13 +53,14 @@ class Hangs:
         self._halt("/game/")
         self._expect("waiting", self._say(first), 503, FAILED)
         self._expect("while it hangs", self._say(second), 503, FAILED)
-        self._expect("the other lane", self._say(deposit_requested(self._ada, 500)), 202, [])
+        deposit = deposit_requested(self._ada, 500)
+        self._expect("the other lane", self._say(deposit), 202, [], (1, 0))
         self._release()
         self._here.wait(lambda: self._late_durable() == self._late + 1, "late durable, counted")
         self._late += 1
         self._expect("later", self._say(first), 202, [], (0, 1))
         self._expect("after it", self._say(second), 202, [], (1, 0))
-        self.said += [first, second]
+        self.said += [deposit, first, second]
 
     def cursor(self) -> None:
         """A lane's cursor hangs: what comes is accepted, and forwarded later."""
@@ -72,16 +76,18 @@ class Hangs:
         self._here.wait_until_forwarded(*self.said)
 
     def compare(self) -> None:
-        """See that all has come to the origin, once, in its order."""
+        """See that all has come to the origin, once, as it was said, in its order."""
         self._here.wait_until_forwarded(*self.said)
-        wanted = [event["id"] for event in self.said]
-        come = [each["id"] for each in self._here.forwarded() if each["type"] == SPIN]
-        if come != wanted:
-            self.faults.append(f"{wanted} were said, {come} came")
+        came = self._here.forwarded()
+        for kind in KINDS:
+            said, there = (
+                [e for e in those if e["type"] == kind] for those in (self.said, came)
+            )
+            self.faults += unlike(kind, said, there)
         self._here.wait_until_ready()
 
     def _halt(self, part: str) -> None:
-        self._orders.hurt_calls(1, 1, manner=Manner.LATE, kinds=WRITES, part=part)
+        faults.hang_write(self._orders, part)
 
     def _release(self) -> None:
         if not self._orders.hurt:

@@ -200,7 +200,8 @@ class Siege:
         highest = PASSES.get(point.value, PASSES.get(point.value.partition("-")[0], 1))
         drawn = self.rng.randint(1, min(highest, plan.passes_max))
         passes = 1 if self.misses[point.value] else drawn
-        self.here.gateway.command = launcher((point, passes), plan.bounds, plan.refused_one_in)
+        command = faults.kill_at(point, passes, plan.bounds, plan.refused_one_in)
+        self.here.gateway.command = command
         has_hit = self._is_hit(point)
         (self.kills if has_hit else self.misses)[point.value] += 1
         return has_hit

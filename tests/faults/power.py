@@ -164,7 +164,7 @@ def _slowness(room: Path, number: int, spool: Path) -> tuple[str, ...]:
     if number // 2 % 2 or preload.missing():
         return ()
     disk = preload.Preload(preload.build(room), room / "control", spool)
-    disk.slow_down(SLOW_WRITE_MS)
+    faults.slow_writes(disk, SLOW_WRITE_MS)
     return disk.launcher
 
 
@@ -177,8 +177,7 @@ def _lose_power(scene: Scene, room: Path, score: Score) -> list[str]:
         _wait_for_change(scene)
     control = scene.disk.mount / f"control-{score.images}"
     control.write_text("never synced", "utf-8")
-    with faults.frozen(scene.process):
-        scene.disk.image(room / "image")
+    with faults.power_lost(scene.disk, scene.process, room / "image"):
         if scene.is_origin_up:
             shutil.copytree(scene.here.origin, room / "origin")
     control.unlink()

@@ -48,15 +48,15 @@ def _once(room: Path, library: Path, witness: Witness) -> list[str]:
     room.mkdir()
     with powered(room) as disk, world(room, sections(disk.mount / "spool")) as here:
         orders = preload.Preload(library, room / "control", disk.mount / "spool")
-        orders.lie_about_syncs(is_lying=True)
         here.jwks.write_text(witness.keys_with('{"keys": []}'), "utf-8")
         here.gateway.command = (*orders.launcher, *launcher())
-        here.gateway.start()
-        found = [fault for _ in range(BATCHES) for fault in witness.speak(here.gateway.public)]
-        here.gateway.kill()
+        with faults.lying_syncs(orders):
+            here.gateway.start()
+            spoken = [witness.speak(here.gateway.public) for _ in range(BATCHES)]
+            here.gateway.kill()
+        found = [fault for each in spoken for fault in each]
         if _known(witness, disk, room / "before"):
             found.append("the disk that was to lie has synced: it proves nothing")
-        orders.lie_about_syncs(is_lying=False)
         here.gateway.start()
         found += witness.repeat(here.gateway.public)
         found += _lose_power(here, disk, witness, room / "after")
@@ -78,8 +78,8 @@ def _known(witness: Witness, disk: Disk, room: Path) -> bool:
 def _lose_power(here: World, disk: Disk, witness: Witness, room: Path) -> list[str]:
     room.mkdir()
     assert here.gateway.process is not None
-    with faults.frozen(here.gateway.process.pid):
-        disk.image(room / "image")
+    with faults.power_lost(disk, here.gateway.process.pid, room / "image"):
+        pass
     with after_power_loss(room / "image", room / "disk") as mount:
         found = drain_copy(here.gateway.command, room, mount / "spool")
     return found + witness.compare(room / "origin", len(witness.told))

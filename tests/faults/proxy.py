@@ -111,6 +111,7 @@ class Proxy:
         self._target = target
         self._rng = random.Random(0)  # noqa: S311  # a seed replays
         self._links: set[_Link] = set()
+        self._resets = 0
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(
             target=self._loop.run_forever, name="proxy", daemon=True
@@ -141,7 +142,6 @@ class Proxy:
     def __exit__(self, *_: object) -> None:
         """End everything."""
         self.refuse()
-        self.reset()
         self._call(self._finish())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
@@ -157,8 +157,8 @@ class Proxy:
         self._call(self._silence())
 
     def reset(self) -> None:
-        """End all connections by RST."""
-        self._call(self._each(_Link.reset))
+        """End all connections by RST, those too that are only half made."""
+        self._call(self._reset())
 
     def end(self, *, of: Way) -> None:
         """Send FIN one way on each connection, as if that side had no more to say."""
@@ -191,21 +191,31 @@ class Proxy:
 
     async def _silence(self) -> None:
         if self._server is not None:
-            self._server.close()
-            self._server = None
+            server, self._server = self._server, None
+            for listening in server.sockets:
+                self._loop.remove_reader(listening.fileno())
+            # asyncio's server drops who was accepted and not yet attached when it closes.
+            await asyncio.sleep(0)
+            server.close()
+
+    async def _reset(self) -> None:
+        self._resets += 1
+        await self._each(_Link.reset)
 
     async def _each(self, change: Callable[[_Link], None]) -> None:
         for link in list(self._links):
             change(link)
 
     async def _finish(self) -> None:
-        """Wait for every task but this one."""
-        tasks = asyncio.all_tasks() - {asyncio.current_task()}
-        await asyncio.gather(*tasks, return_exceptions=True)
+        """Wait until no task is left but this one; what was still connecting is reset too."""
+        while tasks := asyncio.all_tasks() - {asyncio.current_task()}:
+            await self._reset()
+            await asyncio.wait(tasks, timeout=LOOK_S)
 
     async def _connected(
         self, reader: asyncio.StreamReader, client: asyncio.StreamWriter
     ) -> None:
+        resets = self._resets
         try:
             connecting = asyncio.open_connection(*self._target, limit=PIECE_BYTES_MAX)
             answers, server = await asyncio.wait_for(connecting, CONNECT_TIMEOUT_S)
@@ -213,6 +223,9 @@ class Proxy:
             _Link(client, client).reset()  # as a refused connection ends, a moment later
             return
         link = _Link(client, server)
+        if resets != self._resets:  # one came while it was connecting
+            link.reset()
+            return
         self._links.add(link)
         self.made += 1
         for source, way in ((reader, self.up), (answers, self.down)):

@@ -2,7 +2,9 @@
 
 Telemetry is shed before anybody is refused; of each session one event in sixteen still comes in.
 Then the lanes that hold no money are refused, and those that do are accepted until their reserve
-is used up too: what their spools grow by meanwhile is the reserve's true size. Afterwards the
+is used up too: what their spools grow by meanwhile is the reserve's true size. A batch of which
+nothing was taken is answered 503 with ``Retry-After``; any other, 202, for the rest must not be
+said again. Afterwards the
 origin is back, and all that was accepted arrives, once; order and content are compared where
 outages are (:mod:`tests.faults.outage`).
 """
@@ -11,7 +13,7 @@ import contextlib
 import json
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
@@ -21,7 +23,7 @@ from edge.demo.metrics import Counters
 from edge.demo.payloads import Visit, deposit_requested, interactions
 from edge.demo.rounds import Round, Table
 from tests.faults.row import Row, Scale, Tell
-from tests.system.raw import Line
+from tests.system.raw import Answer, Line
 from tests.system.world import World, world
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ BATCH: Final = 100
 KEPT_ONE_IN: Final = 16
 """Of a session's telemetry. Source: catalogue.md, "Classes"."""
 
+SHED: Final = "lane_shed"
 RESERVE_USED_MIN: Final = 0.8
 """Of the reserve, by money alone. The rest is what the last commit of each lane did not fit into,
 and what money had taken of it when a lane that holds none was first looked at and found full."""
@@ -78,6 +81,9 @@ class Told:
         ids: Of all that was accepted.
         money_bytes: What waited of money when others were first refused; ``None``: none was.
         money_bytes_last: In the end.
+        turned_away: Batches of which nothing was taken, by lane.
+        wrong: Answers with another status than that asks for, or no word of when to come again;
+            the first of each kind.
     """
 
     endings: defaultdict[str, Counter[str]] = field(
@@ -88,12 +94,14 @@ class Told:
     ids: set[str] = field(default_factory=set[str])
     money_bytes: float | None = None
     money_bytes_last: float = 0
+    turned_away: Counter[str] = field(default_factory=Counter[str])
+    wrong: list[str] = field(default_factory=list[str])
     _run: int = 0
 
-    def hear(self, lane: str, events: list[Event], body: bytes) -> None:
+    def hear(self, lane: str, events: list[Event], answer: Answer) -> None:
         """Take the answer to a batch of one lane."""
-        said = json.loads(body)
-        codes = {each["index"]: str(each["code"]) for each in said["refused"]}
+        codes = {index: str(code) for index, code, _ in answer.refusals}
+        self._judge(lane, answer, codes.values(), len(events))
         for index, event in enumerate(events):
             ending = codes.get(index, "accepted")
             self.endings[lane][ending] += 1
@@ -102,8 +110,20 @@ class Told:
             if ending == "accepted":
                 self.ids.add(cast("str", event["id"]))
             if lane == "telemetry":
-                self._run = self._run + 1 if ending == "lane_shed" else 0
+                self._run = self._run + 1 if ending == SHED else 0
                 self.longest_run = max(self.longest_run, self._run)
+
+    def _judge(self, lane: str, answer: Answer, codes: Collection[str], events: int) -> None:
+        """See that the head says what the body does."""
+        # What is shed is done with: nobody is to say it again. Source: design.md §4.
+        is_turned_away = len(codes) == events and SHED not in codes
+        self.turned_away[lane] += is_turned_away
+        wait = answer.headers.get("retry-after", "")
+        is_told = wait.isdecimal() and int(wait) > 0
+        is_right = answer.status == 503 and is_told if is_turned_away else answer.status == 202
+        wrong = f"{lane}: {sorted(set(codes))} under {answer.status}, Retry-After {wait!r}"
+        if not is_right and wrong not in self.wrong:
+            self.wrong.append(wrong)
 
 
 def reserve(scale: Scale, room: Path, tell: Tell) -> Iterator[Row]:
@@ -143,15 +163,15 @@ def mend(origin: Path) -> None:
 
 
 def fill(here: World, tell: Tell) -> Told:
-    """Speak in turn until money, too, is refused."""
+    """Speak in turn until of money, too, nothing is taken."""
     told, visit = Told(), here.visit()
     service = here.issuer.service("game-server", "bet")
     with here.line() as line:
-        while not all(told.endings[lane]["lane_full"] for lane in MONEY):
+        while not all(told.turned_away[lane] for lane in MONEY):
             for lane, voice in VOICES.items():
                 events = [voice(visit) for _ in range(BATCH)]
                 _send(here, line, visit if lane != "bet" else service, events)
-                told.hear(lane, events, line.answer().body)
+                told.hear(lane, events, line.answer())
             if told.money_bytes is None and told.endings["game"]["lane_full"]:
                 told.money_bytes = money_bytes(here.gateway.metrics())
     told.money_bytes_last = money_bytes(here.gateway.metrics())
@@ -171,7 +191,7 @@ def _send(here: World, line: Line, speaker: Visit | str, events: list[Event]) ->
 
 def row(told: Told, sizes: Sizes) -> Row:
     faults: list[str] = []
-    if told.firsts[:1] != [("telemetry", "lane_shed")]:
+    if told.firsts[:1] != [("telemetry", SHED)]:
         faults.append(f"telemetry was not the first to go: {told.firsts}")
     refused = [lane for lane, code in told.firsts if code == "lane_full" and lane in FACTS]
     if refused[:1] != ["game"]:
@@ -181,15 +201,18 @@ def row(told: Told, sizes: Sizes) -> Row:
     used = (told.money_bytes_last - before) / reserve_bytes
     if used < RESERVE_USED_MIN:
         faults.append(f"money had {used:.0%} of its reserve to itself")
+    faults += told.wrong
+    faults += [f"{lane}: never turned away" for lane in FACTS if not told.turned_away[lane]]
     if told.longest_run >= KEPT_ONE_IN:
         faults.append(f"{told.longest_run} events of a session were shed in a row")
-    shed = told.endings["telemetry"]["lane_shed"]
+    shed = told.endings["telemetry"][SHED]
     accepted = {lane: told.endings[lane]["accepted"] for lane in VOICES}
     return Row(
         what=f"origin down until {sizes.bytes_max} MiB are full, {sizes.reserve} of them reserved",
         goal="telemetry shed first, then 503 per lane, money last, "
         f"≥ {RESERVE_USED_MIN:.0%} of its reserve for itself",
         found=f"{' then '.join(f'{lane} {code}' for lane, code in told.firsts)}; "
+        f"{told.turned_away.total()} batches turned away whole; "
         f"{shed} shed, accepted {accepted}; {used:.0%} of the reserve was money's",
         is_reached=not faults,
         faults=tuple(faults),

@@ -4,8 +4,6 @@ Nothing of the first one's promise may suffer: the ledger talks to it meanwhile,
 one that waited, which takes over when the first is killed.
 """
 
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -15,6 +13,7 @@ from typing import Final
 
 from edge.demo.gateway import Gateway, Settings, toml
 from edge.demo.issuer import AUDIENCE
+from tests.faults import faults
 from tests.faults.closing import close_books
 from tests.faults.ledger import SETTINGS, Shape, ledger
 from tests.faults.row import Row, Scale, Tell
@@ -28,7 +27,6 @@ WAIT_S: Final = 0.5  # for the lock, seen to be waited for
 GOAL: Final = "exit 1 in one line; who waits takes over; 0 lost"
 
 _COMMANDS: Final = (("serve",), ("spool", "drain"))
-_TIMEOUT_S: Final = 60
 
 
 def second_owner(_: Scale, room: Path, tell: Tell) -> Iterator[Row]:
@@ -38,7 +36,7 @@ def second_owner(_: Scale, room: Path, tell: Tell) -> Iterator[Row]:
         here.jwks.write_text(book.jwks)
         here.gateway.start()
         book.begin(here.gateway.public, SHAPE)
-        faults = [fault for command in _COMMANDS for fault in _refused(here, command)]
+        wrong = [fault for command in _COMMANDS for fault in _refused(here, command)]
         waiting = _heir(here)
         try:
             start = threading.Thread(target=waiting.start)
@@ -46,9 +44,9 @@ def second_owner(_: Scale, room: Path, tell: Tell) -> Iterator[Row]:
             here.wait(lambda: _is_at_the_lock(waiting, here), "the second one is at the lock")
             time.sleep(WAIT_S)
             if not start.is_alive():
-                faults.append("the second one did not wait")
+                wrong.append("the second one did not wait")
             if unheard := book.mark().broken:
-                faults.append(f"{unheard} requests without an answer while all was well")
+                wrong.append(f"{unheard} requests without an answer while all was well")
             here.gateway.kill()
             start.join(LOCK_WAIT_S)
             begun = book.begin(waiting.public, SHAPE)
@@ -62,7 +60,7 @@ def second_owner(_: Scale, room: Path, tell: Tell) -> Iterator[Row]:
             )
         finally:
             waiting.close()
-    missed = (*faults, *closing.faults)
+    missed = (*wrong, *closing.faults)
     found = f"{len(_COMMANDS)} refused, 1 took over; {closing.found}"
     yield Row("a second process on a spool in use", GOAL, found, not missed, missed)
 
@@ -71,13 +69,7 @@ def _refused(here: World, command: tuple[str, ...]) -> Iterator[str]:
     """Run a command that wants the spool; say what is wrong with how it is refused."""
     config = here.room / "second.toml"
     config.write_text(toml(_settings(here)), "utf-8")
-    done = subprocess.run(
-        [sys.executable, "-m", "edge", *command, "--config", str(config)],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=_TIMEOUT_S,
-    )
+    done = faults.second_process(config, *command)
     said = done.stderr.splitlines()
     if done.returncode != 1 or len(said) != 1 or "another process owns" not in said[0]:
         yield f"edge {' '.join(command)}: exit code {done.returncode}, {said}"

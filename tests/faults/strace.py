@@ -14,7 +14,8 @@ from edge.demo.ledger import Event
 from tests.faults.launcher import launcher
 from tests.faults.row import Row, Scale, Tell
 from tests.faults.strace_calls import Call, Calls, missing, read, tracer
-from tests.system.world import TABLE, World, world
+from tests.faults.strace_failures import failed_descriptors
+from tests.system.world import TABLE, world
 
 WHAT: Final = "strace"
 BOUNDS: Final = {"segment_bytes_max": 1500}  # two events
@@ -46,7 +47,7 @@ def orders_of_syncs(scale: Scale, room: Path, tell: Tell) -> Iterator[Row]:
         found, faults = proof(events, calls)
         is_reached = found > 0 and not faults
         yield Row(f"strace: {what}", goal, f"{found} in that order", is_reached, tuple(faults))
-    yield _failed_descriptor(room)
+    yield from failed_descriptors(room)
 
 
 def _traced(room: Path, batches: int) -> tuple[list[Event], Calls]:
@@ -157,45 +158,3 @@ def _is_of(call: Call, segment: Path) -> bool:
     path = Path(call.path)
     is_named = path.parent == segment.parent and path.stem == segment.stem
     return is_named and call.strings[0].startswith(MARKS)
-
-
-def _failed_descriptor(room: Path) -> Row:
-    """Have the kernel fail one write, and see that the descriptor is only closed after that."""
-    own = room / "failed"
-    own.mkdir()
-    with world(own, {"spool": _spool(own)}) as here:
-        segment = here.spool / "0" / "game" / "0000000001.seg"
-        inject = ("-P", str(segment), "--inject=write:error=EIO:when=2")
-        here.gateway.command = (*tracer(own / "trace", *inject), *launcher())
-        here.gateway.start()
-        faults = _meet_the_failure(here)
-        assert here.gateway.stop() == 0
-        calls = read(own / "trace")
-    failed = [call for call in calls.named("write") if call.result < 0]
-    later = [
-        call
-        for call in calls.named(*WRITES, "fsync", "fdatasync")
-        if failed and call.began > failed[0].ended and call.descriptor == failed[0].descriptor
-    ]
-    faults += [f"{call.name} on a descriptor that had failed" for call in later]
-    if len(failed) != 1:
-        faults.append(f"{len(failed)} writes failed, not 1")
-    goal = "503, the descriptor closed, the event accepted in another segment"
-    return Row(
-        "strace: a write fails", goal, f"{len(failed)} failed", not faults, tuple(faults)
-    )
-
-
-def _meet_the_failure(here: World) -> list[str]:
-    """Say one event that is written well, and one whose write fails."""
-    ada = here.visit()
-    first, second = TABLE.spin(ada, 1), TABLE.spin(ada, 2)
-    faults: list[str] = []
-    if here.say(ada, first).counts != (1, 0):
-        faults.append("the event before was not accepted")
-    refused = here.say(ada, second)
-    if refused.status != 503 or refused.refusals != [(0, "lane_failed", None)]:
-        faults.append(f"answered {refused.status} {refused.body!r}")
-    if here.say(ada, second).counts != (1, 0):
-        faults.append("sent again it was not accepted")
-    return faults

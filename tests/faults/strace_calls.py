@@ -81,6 +81,9 @@ class Calls:
     def __init__(self, lines: Iterable[str]) -> None:
         self._calls: Final = sorted(_calls(lines), key=lambda call: call.began)
 
+    def __iter__(self) -> Iterator[Call]:
+        return iter(self._calls)
+
     def named(self, *names: str) -> Iterator[Call]:
         """Yield the calls of these names, in the order in which they began."""
         return (call for call in self._calls if call.name in names)
@@ -104,13 +107,23 @@ class Calls:
 
     def synced_at(self, after: Call) -> int | None:
         """Tell when the next sync of the descriptor that *after* works on had ended well."""
+        for call in self.until_closed(after):
+            if call.name in ("fsync", "fdatasync") and call.result == 0:
+                return call.ended
+        return None
+
+    def until_closed(self, after: Call) -> list[Call]:
+        """Return what was done later with the descriptor that *after* works on.
+
+        The last one is its close, if it came: from then on the number is another file's.
+        """
+        found: list[Call] = []
         for call in self._calls:
             if call.began > after.ended and call.descriptor == after.descriptor:
+                found.append(call)
                 if call.name == "close":
-                    return None
-                if call.name in ("fsync", "fdatasync") and call.result == 0:
-                    return call.ended
-        return None
+                    break
+        return found
 
 
 def missing() -> str:

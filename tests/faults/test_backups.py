@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.backups import backups, unrestored
+from tests.faults import faults
+from tests.faults.backups import STORIES, backups, unrestored
 from tests.faults.row import Scale
 
 
@@ -32,3 +33,9 @@ def test_a_restore_that_changes_nothing_is_a_fault(tmp_path: Path) -> None:
     assert unrestored(forget, copy, spool) == ["nothing was restored"]
     assert unrestored(put_back, copy, spool) == []
     assert unrestored(put_back, copy, spool) == ["nothing was restored"]
+
+
+def test_only_who_lost_records_or_the_key_of_their_hashes_may_take_them_anew() -> None:
+    forgetful = {story.restore for story in STORIES if story.is_forgetful}
+
+    assert forgetful == {faults.restore_all, faults.restore_segments, faults.lose_identity}

@@ -1,15 +1,27 @@
-"""What hurts one lane does not reach the others, and a full spool keeps its reserve: in short."""
+"""What hurts one lane does not reach the others: in short, and only if it hurts that one."""
 
-from collections import Counter, defaultdict
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.faults.bulkhead_load import Heard
-from tests.faults.bulkheads import FAULTS, OTHERS, RATIO_MAX, Pace, bulkheads, worsts
-from tests.faults.reserve import Sizes, Told, reserve, row
+from tests.faults.bulkhead_origin import Mood, MoodyOrigin
+from tests.faults.bulkheads import (
+    FAULTS,
+    OTHERS,
+    RATIO_MAX,
+    Pace,
+    bulkheads,
+    house_of,
+    measure,
+    worsts,
+)
 from tests.faults.row import Scale
+
+PROVED_BY_NOTHING_ELSE = (2, 3)
+"""No verdict and no probe says anything of these faults."""
 
 system = pytest.mark.system
 pytestmark = [
@@ -29,12 +41,27 @@ def test_what_hurts_one_lane_does_not_reach_the_others(tmp_path: Path) -> None:
     assert all(row.is_reached for row in rows)
 
 
-@system
-def test_telemetry_is_shed_first_and_money_keeps_its_reserve(tmp_path: Path) -> None:
-    rows = list(reserve(Scale.SHORT, tmp_path, silent))
+def stay(_: MoodyOrigin, **__: Mood) -> None:
+    """Be told to change, and change nothing."""
 
-    assert [row.faults for row in rows] == [(), ()]
-    assert all(row.is_reached for row in rows)
+
+@system
+def test_a_fault_that_nobody_meets_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(MoodyOrigin, "become", stay)
+    monkeypatch.setattr("tests.faults.bulkheads.MET_S", 0.0)  # nobody is waited for in vain
+
+    with house_of(tmp_path, {}) as house:
+        rows = [
+            measure(FAULTS[at], house, Scale.SHORT, silent) for at in PROVED_BY_NOTHING_ELSE
+        ]
+
+    assert [row.is_reached for row in rows] == [False, False]
+    assert [row.faults for row in rows] == [
+        (f"{name}: no request met it in 1 of 1 slices: it proves nothing",)
+        for name in ("slow partition", "dead key server")
+    ]
 
 
 def heard(**ms: float) -> dict[str, Heard]:
@@ -55,20 +82,3 @@ def test_the_pace_follows_what_the_machine_can_do() -> None:
     assert pace.at(0.1) == pytest.approx(1200)
     assert pace.at(0.8) == pytest.approx(150)
     assert replace(pace, busy=None).at(0.8) == 300
-
-
-@pytest.mark.parametrize(
-    ("used_mib", "faults"),
-    [(13, ()), (0.25, ("money had 2% of its reserve to itself",))],
-    ids=["kept", "none to speak of"],
-)
-def test_a_reserve_that_money_had_not_to_itself_is_told(
-    used_mib: float, faults: tuple[str, ...]
-) -> None:
-    endings = defaultdict(Counter[str], telemetry=Counter(lane_shed=1, accepted=1))
-    firsts = [("telemetry", "lane_shed")]
-    firsts += [(lane, "lane_full") for lane in ("game", "wallet", "bet")]
-    told = Told(endings, firsts, money_bytes=1 << 20)
-    told.money_bytes_last = (1 + used_mib) * (1 << 20)
-
-    assert row(told, Sizes(16, 13)).faults == faults

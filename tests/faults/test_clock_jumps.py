@@ -1,5 +1,6 @@
 """The wall clock jumps by an hour, a day, ten years: nothing is lost, and limits do not notice."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ from typing_extensions import override
 
 from edge.demo.ledger import Event
 from tests.faults import preload
-from tests.faults.clock_jumps import Clock, Player, clock_jumps
+from tests.faults.clock_jumps import Clock, Player, account, clock_jumps
 from tests.faults.row import Scale
 from tests.system.world import world
 
@@ -37,3 +38,45 @@ def test_a_player_who_ends_by_an_error_of_any_kind_says_so(tmp_path: Path) -> No
         player.run()
 
     assert player.fault == "ada: ValueError('no hands')"
+
+
+def record(number: int, **more: object) -> bytes:
+    """What the origin has of the event of that number."""
+    own = {"id": f"e{number}", "subject": "ada", "data": {"stake": number}}
+    edge = {"edgespool": "run", "edgeseq": str(number), "edgetime": f"T{number}"}
+    return json.dumps(own | edge | more).encode()
+
+
+SAID: dict[str, list[Event]] = {
+    "ada": [{"id": f"e{n}", "subject": "ada", "data": {"stake": n}} for n in (1, 2)]
+}
+
+
+@pytest.mark.parametrize(
+    ("records", "faults"),
+    [
+        ([record(1), record(2)], []),
+        ([record(1), record(2), record(1)], []),
+        ([record(1), record(2), record(1, data={})], ["run: two records under number 1"]),
+        ([record(1), record(2, data={"stake": 1})], ["e2: data not as it was said"]),
+        ([record(2), record(1)], ["['e1', 'e2'] were accepted, ['e2', 'e1'] came"]),
+        ([record(1)], ["['e1', 'e2'] were accepted, ['e1'] came"]),
+        ([record(1), record(2), record(3, subject="eve")], ["eve: [] were accepted"]),
+        ([record(1), record(2, edgetime="T0")], ["run: edgetime runs backwards"]),
+    ],
+    ids=[
+        "as said",
+        "again, the same",
+        "again, another",
+        "another stake",
+        "inverted",
+        "lost",
+        "of a stranger",
+        "a clock that ran back",
+    ],
+)
+def test_what_came_is_compared_byte_for_byte(records: list[bytes], faults: list[str]) -> None:
+    found = list(account(SAID, records))
+
+    assert len(found) == len(faults)
+    assert all(part in fault for part, fault in zip(faults, found, strict=True))

@@ -1,6 +1,7 @@
 """The proxy does to connections what its methods say, and nothing else."""
 
 import contextlib
+import gc
 import random
 import socket
 import threading
@@ -16,6 +17,7 @@ TIMEOUT_S: Final = 10.0
 SHORT_S: Final = 0.15  # to see that something does not come
 LATENCY_S: Final = 0.1
 NEVER_S: Final = 10 * TIMEOUT_S  # as late as that is not read by any test
+ROUNDS: Final = 50  # of a race that is met in nine of ten
 LARGE: Final = random.Random(0).randbytes(3_000_000)  # noqa: S311  # more than all buffers hold
 
 
@@ -199,6 +201,26 @@ def test_refused_is_refused_until_somebody_listens_again(proxy: Proxy, server: S
     with connected(proxy, server) as (client, taken):
         client.sendall(b"y")
         assert read(taken, 1) == b"y"
+
+
+def test_whoever_connects_as_it_begins_to_refuse_is_reset_or_served_and_never_dropped(
+    proxy: Proxy,
+) -> None:
+    for _ in range(ROUNDS):
+        proxy.accept()
+        with socket.create_connection(proxy.address, TIMEOUT_S):
+            proxy.refuse()
+    gc.collect()  # a transport that nobody closed says so when it is deleted: here an error
+
+
+def test_a_reset_is_one_of_those_too_that_are_just_connecting(proxy: Proxy) -> None:
+    for _ in range(ROUNDS):
+        proxy.accept()
+        with socket.create_connection(proxy.address, TIMEOUT_S) as client:
+            proxy.refuse()
+            proxy.reset()
+            with pytest.raises(ConnectionResetError):
+                client.recv(1)
 
 
 def test_a_connection_is_cut_when_the_server_has_answered(proxy: Proxy, server: Server) -> None:

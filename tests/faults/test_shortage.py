@@ -9,7 +9,8 @@ import pytest
 from tests.faults.mounts import missing
 from tests.faults.row import Campaign, Scale
 from tests.faults.second_owner import second_owner
-from tests.faults.shortage import Scene, shortage
+from tests.faults.shortage import shortage
+from tests.faults.shortage_scene import Scene
 
 pytestmark = [
     pytest.mark.system,

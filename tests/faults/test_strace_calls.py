@@ -6,6 +6,7 @@ from pathlib import Path
 from tests.faults.strace_calls import Calls, read
 
 SEGMENT = "/spool/0/game/0000000001.seg"
+STEPS = ["fsync", "fdatasync", "close", "fsync"]
 OPENED = f'7 openat(AT_FDCWD</x>, "{SEGMENT}", O_WRONLY|O_CREAT|%s, 0600) = 9<{SEGMENT}>'
 
 
@@ -70,6 +71,16 @@ def test_else_it_is_durable_after_the_next_sync_that_succeeds_before_a_close() -
     assert durable_at() is None
     failing = Calls([OPENED % "O_DSYNC", f'7 write(9<{SEGMENT}>, "a", 1) = -1 EIO (…)'])
     assert failing.durable_at(next(failing.named("write"))) is None
+
+
+def test_what_is_done_with_a_descriptor_ends_at_its_close() -> None:
+    calls = Calls([OPENED % "O_DSYNC", *(f"7 {name}(9<x>) = 0" for name in STEPS)])
+    (opened,) = calls.named("openat")
+    write = next(calls.named("fsync"))
+
+    assert [call.name for call in calls.until_closed(write)] == ["fdatasync", "close"]
+    assert calls.until_closed(opened) == []
+    assert [call.name for call in calls] == ["openat", *STEPS]
 
 
 def test_a_trace_is_whole_when_every_thread_has_come_to_its_end(tmp_path: Path) -> None:

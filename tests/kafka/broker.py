@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from confluent_kafka import KafkaError, KafkaException, admin
+from confluent_kafka import KafkaError, KafkaException, TopicCollection, admin
 
 from tests.kafka.process import POLL_S, BrokerProcess, Seat
 
@@ -86,12 +86,26 @@ class Broker(BrokerProcess):
                 return
             time.sleep(POLL_S)
 
-    def deny(self, topic: str) -> None:
-        """Let nobody write to *topic*; everything else stays allowed."""
+    def deny(self, topic: str, operation: str = "WRITE") -> None:
+        """Let nobody write to *topic*, or ``READ`` it; everything else stays allowed."""
         # Once a topic has a rule at all, what no rule allows is denied.
         allow_all = _rule(topic, _kafka.AclOperation.ALL, _kafka.AclPermissionType.ALLOW)
-        deny_write = _rule(topic, _kafka.AclOperation.WRITE, _kafka.AclPermissionType.DENY)
-        _settle(self._admin.create_acls([allow_all, deny_write]))
+        deny = _rule(topic, _kafka.AclOperation[operation], _kafka.AclPermissionType.DENY)
+        _settle(self._admin.create_acls([allow_all, deny]))
+        self._wait_for_denial(topic, _kafka.AclOperation[operation])
+
+    def _wait_for_denial(self, topic: str, operation: Any) -> None:
+        """Return when clients are told the same: the controller knows it a moment before."""
+        end_s = time.monotonic() + ANSWER_TIMEOUT_S
+        while time.monotonic() < end_s:
+            answers = self._admin.describe_topics(
+                TopicCollection([topic]),
+                include_authorized_operations=True,
+                request_timeout=ANSWER_TIMEOUT_S,
+            )
+            if operation not in answers[topic].result().authorized_operations:
+                return
+            time.sleep(POLL_S)
 
     def hide(self, topic: str) -> None:
         """Let nobody use *topic*, nor learn whether it is there."""

@@ -16,7 +16,13 @@ from origin_client.kafka_options import Configuration, KafkaOptions
 from origin_client.kafka_reader import KafkaReader
 from origin_client.log_layout import CONTENT_TYPE
 from origin_client.open import open_origin, open_reader
-from origin_client.origin import OriginError, OriginUnavailable, Outgoing, Record
+from origin_client.origin import (
+    OriginError,
+    OriginUnavailable,
+    Outgoing,
+    Record,
+    Surveyable,
+)
 from tests.fakes_kafka import TOPIC, FakeMetadata, kafka_error, wait_until
 from tests.fakes_kafka_mock import mock_cluster
 
@@ -94,6 +100,14 @@ def test_closing_ends_a_reader_that_waits_for_brokers(monkeypatch: pytest.Monkey
 
 def test_an_unknown_topic_is_empty(url: str) -> None:
     assert list(open_reader(url, {}).subscribe("edge.nobody.v1", {})) == []
+
+
+def test_it_can_be_surveyed() -> None:
+    reader = open_reader(NOWHERE, {})
+
+    assert isinstance(reader, Surveyable)
+    with pytest.raises(OriginUnavailable, match="cannot be reached"):
+        reader.survey([TOPIC], 0.5)
 
 
 @dataclass

@@ -13,7 +13,7 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException, TopicCollection, admin
 
 from origin_client.kafka_options import Configuration, KafkaOptions
-from origin_client.kafka_survey import survey
+from origin_client.kafka_survey import Right, survey
 from origin_client.origin import OriginUnavailable
 from tests.fakes_kafka import TOPIC, kafka_error
 
@@ -69,8 +69,8 @@ class FakeAdmin:
             self.configuration["error_cb"](error)
 
 
-def lacks(fake: FakeAdmin) -> list[str]:
-    return survey(KafkaOptions(URL, {}), [TOPIC, OTHER], 10, fake.connect)
+def lacks(fake: FakeAdmin, right: Right = Right.WRITE) -> list[str]:
+    return survey(KafkaOptions(URL, {}), [TOPIC, OTHER], 10, fake.connect, right=right)
 
 
 def test_topics_that_can_be_written_lack_nothing() -> None:
@@ -84,6 +84,14 @@ def test_what_is_missing_or_may_not_be_written_is_named() -> None:
     assert lacks(FakeAdmin({TOPIC: kafka_error("UNKNOWN_TOPIC_OR_PART"), OTHER: read})) == [
         f"{TOPIC} does not exist; create it, the gateway never does",
         f"{OTHER} may not be written; allow this user to",
+    ]
+
+
+def test_what_is_only_read_need_not_be_written() -> None:
+    read = FakeDescription([_ADMIN.AclOperation.READ])
+
+    assert lacks(FakeAdmin({OTHER: read}), Right.READ) == [
+        f"{TOPIC} may not be read; allow this user to"
     ]
 
 

@@ -13,9 +13,11 @@ import pytest
 
 from edge.config import SpoolSettings
 from edge.core.lane import Lane
+from edge.core.push import PUSH_TOPIC
 from edge.shell.check import Finding, Level, check, exit_code, render
 from edge.shell.spool.claim import volatile
 from edge.shell.spool.process import Spool
+from origin_client.origin import OriginUnavailable
 from tests.fakes import ED, JWKS, jwks
 from tests.fakes_directives import DIRECTIVE_JWKS, directive, lines
 
@@ -368,22 +370,71 @@ def test_a_broker_that_is_away_is_a_doubt(monkeypatch: pytest.MonkeyPatch) -> No
     assert "cannot be used now: a broker cannot be reached" in doubt.text
 
 
-def test_topics_that_are_missing_are_named_and_a_doubt(monkeypatch: pytest.MonkeyPatch) -> None:
+def surveys(
+    monkeypatch: pytest.MonkeyPatch, kind: str, lacks: list[str] | OriginUnavailable
+) -> list[str]:
+    """Have surveys by *kind* find *lacks*; return the topics that it is asked for."""
     asked: list[str] = []
 
     def survey(_: object, topics: list[str], __: float) -> list[str]:
         asked.extend(topics)
-        return ["edge.bet.v1 does not exist", "edge.dead.v1 may not be written"]
+        if isinstance(lacks, OriginUnavailable):
+            raise lacks
+        return [*lacks]
 
-    monkeypatch.setattr("origin_client.kafka.KafkaOrigin.survey", survey)
+    monkeypatch.setattr(f"origin_client.{kind}.survey", survey)
+    return asked
+
+
+def test_topics_that_are_missing_are_named_and_a_doubt(monkeypatch: pytest.MonkeyPatch) -> None:
+    lacks = ["edge.bet.v1 does not exist", "edge.dead.v1 may not be written"]
+    written = surveys(monkeypatch, "kafka.KafkaOrigin", lacks)
+    read = surveys(monkeypatch, "kafka_reader.KafkaReader", ["edge.push.v1 may not be read"])
 
     doubts = [found for found in checked(KAFKA) if found.path == "origin.url"]
 
+    lacks.append("edge.push.v1 may not be read: until then sockets get no pushes")
+    assert doubts == [Finding(Level.WARNING, "origin.url", lack) for lack in lacks]
+    assert written == [*(lane.topic for lane in Lane), "edge.refused.v1", "edge.dead.v1"]
+    assert read == [PUSH_TOPIC]
+
+
+def test_topics_that_lack_nothing_are_no_doubt(monkeypatch: pytest.MonkeyPatch) -> None:
+    surveys(monkeypatch, "kafka.KafkaOrigin", [])
+    surveys(monkeypatch, "kafka_reader.KafkaReader", [])
+
+    found = [found for found in checked(KAFKA) if found.path == "origin.url"]
+
+    assert found == [Finding(Level.OK, "origin.url", "opens")]
+
+
+def test_what_was_found_is_told_although_the_brokers_went_away_then(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    surveys(monkeypatch, "kafka.KafkaOrigin", ["edge.bet.v1 does not exist"])
+    surveys(monkeypatch, "kafka_reader.KafkaReader", OriginUnavailable("no broker answers"))
+
+    doubts = [found.text for found in checked(KAFKA) if found.path == "origin.url"]
+
     assert doubts == [
-        Finding(Level.WARNING, "origin.url", "edge.bet.v1 does not exist"),
-        Finding(Level.WARNING, "origin.url", "edge.dead.v1 may not be written"),
+        "edge.bet.v1 does not exist",
+        "cannot be used now: no broker answers",
     ]
-    assert asked == [*(lane.topic for lane in Lane), "edge.refused.v1", "edge.dead.v1"]
+
+
+def test_an_origin_that_is_never_read_needs_no_topic_of_pushes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = surveys(monkeypatch, "http.HttpOrigin", [])
+
+    (found,) = [
+        found
+        for found in checked(BASE.replace("log:origin", "http://127.0.0.1:1"))
+        if found.path == "origin.url"
+    ]
+
+    assert found.level is Level.OK
+    assert PUSH_TOPIC not in asked
 
 
 def test_a_wrong_option_of_kafka_is_a_mistake() -> None:

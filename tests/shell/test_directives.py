@@ -16,7 +16,7 @@ from edge.config import DirectiveSettings
 from edge.core.principal import Kind, Principal
 from edge.core.revocations import Revocation, Revocations
 from edge.shell import directive_file, directives as directives_module
-from edge.shell.directives import Directives, DirectiveStatistics
+from edge.shell.directives import POLL_S, Directives, DirectiveStatistics
 from tests.fakes import ES, NOW_S, PLAYER, SESSION, FakeClock, jwks
 from tests.fakes_directives import DIRECTIVE_JWKS, FORGER, HOUR_S, directive, lines
 
@@ -114,6 +114,11 @@ async def lived(place: Place) -> None:
     """Let one gateway live until it has written down what it holds."""
     async with running(place.open()):
         await until(place.kept.exists)
+
+
+def test_a_look_leaves_three_quarters_of_the_promised_second_to_all_else() -> None:
+    """Imported before any test is impatient. The whole way: ``system/stream/test_revocation``."""
+    assert POLL_S <= 0.25
 
 
 def test_without_a_source_nothing_is_revoked_and_nothing_is_wrong(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ What is tried is a tree of choices, walked by :class:`tests.sim.chance.Every`.
 """
 
 import errno
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -52,31 +52,32 @@ class Tree:
         errors: Calls that fail on each way, at most.
         ways: How many were tried so far.
         deaths: In how many of them a process died.
+        trace: The last of them, in words.
     """
 
     length: int
     errors: int = 0
     ways: int = 0
     deaths: int = 0
+    trace: list[str] = field(default_factory=list[str])
 
-    def walk(self, root: Path, bugs: Bugs, tell: Tell | None = None) -> None:
+    def walk(self, root: Path, bugs: Bugs) -> None:
         """Try them all; on a stage, on a loop.
 
         Raises:
-            Violation: A rule was broken; the last lines told are the trace.
+            Violation: A rule was broken, on the last way.
         """
         every = Every()
         for _ in every.ways():
             self.ways += 1
-            _Story(every, self.errors, root, bugs, tell).play(self)
+            self.trace.clear()
+            _Story(every, self.errors, root, bugs, self.trace.append).play(self)
 
 
 class _Story:
     """One way."""
 
-    def __init__(
-        self, every: Every, errors: int, root: Path, bugs: Bugs, tell: Tell | None
-    ) -> None:
+    def __init__(self, every: Every, errors: int, root: Path, bugs: Bugs, tell: Tell) -> None:
         self._every = every
         self._errors = errors
         self._is_mortal = False

@@ -17,7 +17,7 @@ from typing_extensions import override
 from edge.core.lane import Lane
 from tests.sim.bugs import noticed
 from tests.sim.chance import Dice
-from tests.sim.disk import Violation
+from tests.sim.disk import PAGE_BYTES, Violation
 from tests.sim.every import Tree
 from tests.sim.limits import SEED_CPU_S_MAX, allotted
 from tests.sim.weather import draw_bounds, draw_settings, draw_temper
@@ -54,7 +54,8 @@ class Failure:
 def stage() -> Generator[Path]:
     """Set up what all worlds of a process share; gives the directory of their locks.
 
-    A writer asks for work without waiting, and warnings are nobody's business.
+    A writer asks for work without waiting, a page is as small as the simulated disk's, and
+    warnings are nobody's business.
     """
     level = logging.root.manager.disable
     logging.disable(logging.WARNING)
@@ -64,6 +65,7 @@ def stage() -> Generator[Path]:
             pytest.MonkeyPatch.context() as patch,
         ):
             patch.setattr("edge.shell.spool.lane_writer.IDLE_INTERVAL_S", 0)
+            patch.setattr("edge.shell.spool.segment._PAGE_BYTES", PAGE_BYTES)
             for lane in LANES:
                 (Path(root) / lane / "dead").mkdir(parents=True)
             yield Path(root)
@@ -113,16 +115,34 @@ def first_failure(seeds: Iterable[int], steps: int) -> Failure | None:
 
 
 def explored(length: int, errors: int, tell: Tell | None = None) -> tuple[int, str]:
-    """Try all that short traces may leave; return how many ways, and the rule that one broke."""
+    """Try all that short traces may leave, up to the first way that breaks a rule.
+
+    Args:
+        length: Steps of a trace.
+        errors: Calls that fail on each way, at most.
+        tell: Takes the steps of the way that breaks a rule.
+
+    Returns:
+        How many ways were tried, and the line that shows the last one again if it broke a rule.
+    """
     tree = Tree(length, errors)
 
     async def story(root: Path) -> None:
         with noticed() as bugs:
-            tree.walk(root, bugs, tell)
+            tree.walk(root, bugs)
 
     with stage() as root:
         try:
             asyncio.run(story(root))
         except Violation as violation:
-            return tree.ways, f"{violation}, on way {tree.ways} of {tree}"
-    return tree.ways, ""
+            cause = str(violation)
+        except Exception as error:  # noqa: BLE001  # whatever production raises is a finding
+            cause = repr(error)
+            tree.trace.append(traceback.format_exc())
+        else:
+            return tree.ways, ""
+    if tell:
+        for step in tree.trace:
+            tell(step)
+    line = f"python -m tests.sim --tree {length} {errors}"
+    return tree.ways, f"{line}  # {cause}, on way {tree.ways:,}"

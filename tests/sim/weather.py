@@ -47,7 +47,7 @@ class Temper:
         unreadable: How often a read fails for want of a descriptor.
         hang: How often a sync takes longer than anybody waits.
         has_full_disk: Whether room runs out.
-        has_damage: Whether bits of sealed segments flip.
+        has_damage: Whether bits of sealed segments flip, and pages of them are lost.
         has_outages: Whether the origin fails.
         poison: How many of the claims it will never take.
     """

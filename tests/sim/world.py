@@ -288,12 +288,10 @@ class World:
                 self.origin.mood = Mood.WELL
 
     def _damage(self, lane: Lane) -> None:
-        picked = damage.pick(self.dice, self.disk, self._around.root / lane)
-        if picked is not None:
-            node, at, end = picked
-            self.ledger.damaged(lane, bytes(node.cached[at:end]))
-            damage.flip(self.dice, node, at, end)
-            self._say(f"damage in {lane} at {at}")
+        struck = damage.strike(self.dice, self.disk, self._around.root / lane)
+        if struck is not None:
+            self.ledger.damaged(lane, struck[0])
+            self._say(f"damage in {lane}: {struck[1]}")
 
     def _meanwhile(self) -> None:
         is_possible = self.is_lively and 0 < len(self._busy) <= _NESTED_MAX

@@ -3,9 +3,8 @@
 import contextlib
 import json
 import os
-import resource
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
@@ -15,6 +14,7 @@ import pytest
 from edge.demo.ledger import Event
 from edge.shell.acceptor import PAUSE_S
 from edge.shell.resources import DESCRIPTORS_RESERVED, LOOK_S
+from tests.faults import faults
 from tests.system.conftest import Build
 from tests.system.raw import Line
 from tests.system.world import TABLE, World
@@ -41,10 +41,12 @@ def pid_of(world: World) -> int:
     return world.gateway.process.pid
 
 
-def give_descriptors(world: World, count: int) -> None:
-    """Change what the running gateway may have open, and let it notice."""
-    _, hard = resource.prlimit(pid_of(world), resource.RLIMIT_NOFILE)
-    resource.prlimit(pid_of(world), resource.RLIMIT_NOFILE, (count, hard))
+@contextlib.contextmanager
+def few_descriptors(world: World, count: int) -> Generator[None]:
+    """Let the running gateway have so many files open, and let it notice; then as before."""
+    with faults.without_descriptors(pid_of(world), count):
+        time.sleep(2 * LOOK_S)
+        yield
     time.sleep(2 * LOOK_S)
 
 
@@ -94,8 +96,15 @@ def lines() -> Iterator[ExitStack]:
         yield opened
 
 
+@pytest.fixture
+def lasting() -> Iterator[ExitStack]:
+    """What lasts as long as the test."""
+    with ExitStack() as entered:
+        yield entered
+
+
 def test_when_descriptors_are_used_up_newcomers_are_told_and_all_others_served(
-    build: Build, lines: ExitStack
+    build: Build, lines: ExitStack, lasting: ExitStack
 ) -> None:
     here = build(ROOMY)
     here.gateway.start()
@@ -107,7 +116,7 @@ def test_when_descriptors_are_used_up_newcomers_are_told_and_all_others_served(
     assert len(before) == 35 * 28
     assert size(before) < SEGMENT_BYTES
 
-    give_descriptors(here, DESCRIPTORS_RESERVED + 20)
+    lasting.enter_context(few_descriptors(here, DESCRIPTORS_RESERVED + 20))
     crowd = [lines.enter_context(here.line()) for _ in range(60)]
     here.wait(lambda: metric(here, "edge_connections") == 20, "as many as there is room for")
     turned_away = crowd[19:]
@@ -175,15 +184,13 @@ def test_when_not_one_descriptor_is_left_nothing_spins_and_all_heals(
     here.wait_until_ready()
     ada, first = here.visit(), lines.enter_context(here.line())
     assert tell(here, first, TABLE.spin(ada, 1)) == 1
-    plenty, _ = resource.prlimit(pid_of(here), resource.RLIMIT_NOFILE)
 
-    give_descriptors(here, 10)
-    waiting = lines.enter_context(here.line())
-    waiting.send(TIME)
-    share = cpu_share(here, WHILE_S)
-    events = [TABLE.spin(ada, 1) for _ in range(5)]
-    assert tell(here, first, *events) == len(events)
-    give_descriptors(here, plenty)
+    with few_descriptors(here, 10):
+        waiting = lines.enter_context(here.line())
+        waiting.send(TIME)
+        share = cpu_share(here, WHILE_S)
+        events = [TABLE.spin(ada, 1) for _ in range(5)]
+        assert tell(here, first, *events) == len(events)
 
     assert share < CPU_SHARE_MAX
     assert waiting.answer().status == 200

@@ -24,7 +24,12 @@ from edge.core.ops import BEARER, SUBPROTOCOL
 from edge.core.principal import Principal
 from edge.core.push import TOPIC_PATTERN, TOPICS_MAX
 from edge.core.reject import Reason, Reject
-from edge.shell.answers import new_instance, send_protocol_error, send_reject
+from edge.shell.answers import (
+    new_instance,
+    quota_headers,
+    send_protocol_error,
+    send_reject,
+)
 from edge.shell.head import ProtocolError, address_of, authorization_of
 from edge.shell.http import await_keys
 from edge.shell.life import Life
@@ -125,6 +130,7 @@ class _Handshake:
         answer = [
             (b"sec-websocket-accept", accept),
             (b"sec-websocket-protocol", SUBPROTOCOL.encode()),
+            *quota_headers(HTTPStatus.SWITCHING_PROTOCOLS, None, self.quota_states()),
         ]
         self._scope["extensions"][EXTENSION]["switch"](answer, door.protocol(talk))
 

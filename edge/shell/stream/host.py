@@ -105,7 +105,7 @@ class Host:
         refusals: Told of each, event or frame.
         registry: The open sockets.
         pushes: Told when somebody wants some.
-        lanes: Says how each lane is: ``open``, ``full`` or ``failed``.
+        lanes: Says how each lane is: a :class:`edge.core.lane.LaneState`.
         rng: Spreads pings, and those who are to come back.
         times: The settings' times.
         limits: The settings' bounds, as ``welcome`` tells them.

@@ -238,6 +238,18 @@ def test_a_player_with_enough_sockets_is_told_to_come_back(porch: Porch) -> None
     assert dict(answer.headers)[b"retry-after"] == b"1"
 
 
+def test_a_socket_begins_with_what_is_left_of_its_quota() -> None:
+    porch = Porch(Lobby(quotas=(Quota(name="player", quota=2, window_s=60, burst=2),)))
+
+    porch.knock()
+
+    ((headers, _),) = porch.switched
+    assert headers[2:] == [
+        (b"ratelimit-policy", b'"player";q=2;w=60'),
+        (b"ratelimit", b'"player";r=2;t=0'),
+    ]
+
+
 def test_whoever_is_known_learns_its_quota_with_a_refusal() -> None:
     porch = Porch(Lobby(quotas=(Quota(name="player", quota=2, window_s=60, burst=2),)))
 

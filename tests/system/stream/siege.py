@@ -1,7 +1,8 @@
 """Many kills of clients, sockets and the gateway, drawn from a seed; what became of each event.
 
 ``python -m tests.system.stream.siege --seed N`` plays one seed, ``--first N --seeds K`` several;
-exit code 1 if an event was lost, doubled, or told wrongly; the last line then plays it again.
+exit code 1 if an event was lost, doubled, or told wrongly; the last line then plays it again. So
+does the last line of whatever is raised on the way.
 
 *Theory of operation.* Players talk without a pause, each over a proxy of his own. A plan drawn
 from a seed says whom it hits next, and when; the gateway starts again on the same spool while
@@ -310,13 +311,32 @@ class Outcome(NamedTuple):
             *self.faults[:FAULTS_SHOWN],
         ]
         if self.faults:
-            told.append(f"python -m {NAME} --seed {self.seed}")
+            told.append(replay_line(self.seed))
         return "\n".join(told)
 
 
+def replay_line(seed: int) -> str:
+    """Return the command that plays *seed* again."""
+    return f"python -m {NAME} --seed {seed}"
+
+
+@contextlib.contextmanager
+def replayable(seed: int) -> Generator[None]:
+    """Have whatever is raised here tell how to play *seed* again."""
+    try:
+        yield
+    except BaseException as error:  # a test's timeout is no Exception, nor is Ctrl-C
+        error.add_note(replay_line(seed))
+        raise
+
+
 def endure(seed: int, room: Path) -> Outcome:
-    """Besiege a gateway in *room*, an empty directory, and audit what is left."""
+    """Besiege a gateway in *room*, an empty directory, and audit what is left.
+
+    What it raises ends with the line that plays it again.
+    """
     with contextlib.ExitStack() as stack:
+        stack.enter_context(replayable(seed))
         here = stack.enter_context(world(room, {**SETTINGS, **PATIENT}))
         proxies = [stack.enter_context(Proxy(here.gateway.public)) for _ in range(PLAYERS)]
         crowd = stack.enter_context(players(here, seed, proxies))

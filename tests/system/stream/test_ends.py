@@ -1,4 +1,4 @@
-"""Ends that are the gateway's fault, with a real process: 1011 and 1013; threats.md 42, 55.
+"""Ends that are the gateway's fault, with a real process: 1011, 1012 and 1013; threats.md 42, 55.
 
 What must go wrong first is planted by :mod:`tests.faults.launcher`, or is an issuer that is gone.
 """
@@ -12,10 +12,13 @@ import pytest
 from edge.demo.issuer import Issuer
 from edge.demo.payloads import deposit_requested
 from tests.fakes_frames import PONG, client_frame
+from tests.faults.faults import frozen
 from tests.faults.launcher import launcher
 from tests.system.conftest import Build
-from tests.system.stream.raw_socket import RawSocket, events, handshake, offer
+from tests.system.stream.raw_socket import TARGET, RawSocket, events, handshake, offer
 from tests.system.stream.sockets import codes
+from tests.system.test_leaving import ask_to_leave
+from tests.system.test_origin_down import obstruct
 from tests.system.world import TABLE, World
 
 pytestmark = pytest.mark.system
@@ -93,6 +96,34 @@ def test_42_who_finds_no_turn_and_no_room_to_wait_is_told_to_find_another_node(
     here.wait(lambda: counted(here, 'edge_stream_closed_total{code="1013"} 1.0'), "counted")
     assert counted(here, 'edge_requests_refused_total{reason="overloaded"} 1.0')
     assert here.say(ada, event).counts == (1, 0), "nothing of it was taken"
+
+
+def test_42_a_process_that_leaves_ends_its_sockets_with_1012_and_lets_nobody_in(
+    build: Build,
+) -> None:
+    """Planted: 1001 for 1012; the handshake asks nobody whether the process leaves."""
+    here = build({})
+    obstruct(here, "push")  # a handshake that asks for pushes waits for them
+    here.gateway.start()
+    here.wait_until_ready()
+    process = here.gateway.process
+    assert process is not None
+    with here.line() as line, RawSocket(here) as raw:
+        raw.shake(here, here.visit("ada"))
+        assert codes(raw.ask(events())) == []
+        with frozen(process.pid):  # so that it meets both at once
+            fields = offer(here, here.visit("late"))
+            line.send(handshake(fields, target=f"{TARGET}?topics=jackpots"))
+            ask_to_leave(here)
+        end = raw.end()
+        answer = line.answer()
+        line.wait_for_end()
+
+    assert end == (1012, "draining")
+    assert 0 <= after_ms(raw, 1012, "draining") < SPREAD_MS
+    assert (answer.status, answer.json["code"]) == (503, "draining")
+    assert answer.headers["connection"] == "close"
+    assert here.gateway.stop() == 0
 
 
 def test_42_a_token_that_nobody_can_check_any_more_ends_its_socket_with_1013(

@@ -4,11 +4,13 @@ What is done, and how it is audited: :mod:`tests.system.stream.siege`. Its ``--s
 one again, or another.
 """
 
+import traceback
 from pathlib import Path
 from typing import Final
 
 import pytest
 
+from edge.demo.gateway import GatewayError
 from tests.system.stream import siege
 from tests.system.stream.siege import Outcome, endure, main, plan
 
@@ -45,6 +47,26 @@ def played(seed: int, room: Path) -> Outcome:
     assert not [*room.iterdir()]
     faults = ["player 1: event 5 has the fates []"] if seed == 7 else []
     return Outcome(seed, faults, 200, 9_000, 900, 40)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [GatewayError("it did not listen", 1), pytest.fail.Exception("Timeout")],
+    ids=["a gateway that does not start", "a test's timeout"],
+)
+def test_whatever_is_raised_ends_with_the_line_that_plays_it_again(
+    error: BaseException, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(siege, "world", fail)
+
+    for play in (lambda: endure(7, tmp_path), lambda: main(["--seed", "7"])):
+        with pytest.raises(type(error)) as raised:
+            play()
+
+        assert traceback.format_exception_only(raised.value)[-1] == f"{REPLAY}\n"
 
 
 def test_a_seed_that_fails_ends_the_search_with_the_line_that_plays_it_again(

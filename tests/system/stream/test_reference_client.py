@@ -5,6 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from random import Random
 
 import pytest
 from typing_extensions import override
@@ -12,8 +13,9 @@ from typing_extensions import override
 from edge.demo.ledger import Event
 from edge.demo.payloads import Visit
 from loadtests.client import Address, Client, Listener, OverError
+from loadtests.ops import Welcome, read
 from loadtests.outbox import Fate, Said
-from loadtests.session import Rules
+from loadtests.session import Rules, Session, Told
 from tests.faults.proxy import Proxy
 from tests.system.conftest import Build
 from tests.system.world import TABLE, World
@@ -31,10 +33,12 @@ class Diary(Listener):
     Attributes:
         fates: By id.
         numbered: Events in the order of their numbers.
+        known: Whether the session was, welcome by welcome.
     """
 
     fates: dict[str, Fate] = field(default_factory=dict[str, Fate])
     numbered: list[Said] = field(default_factory=list[Said])
+    known: list[bool] = field(default_factory=list[bool])
 
     @override
     def said(self, fresh: Sequence[Said]) -> None:
@@ -48,6 +52,20 @@ class Diary(Listener):
     def outcomes(self) -> Counter[str]:
         """How many events ended how."""
         return Counter(fate.code or str(fate.outcome) for fate in self.fates.values())
+
+
+class Greeted(Session):
+    """A session whose diary has its welcomes, too."""
+
+    def __init__(self, rules: Rules, diary: Diary) -> None:
+        super().__init__(Random(), rules)  # noqa: S311  # spreads retries, no secret
+        self._diary = diary
+
+    @override
+    def hear(self, text: str | bytes, now_s: float) -> list[Told]:
+        if isinstance(word := read(text), Welcome):
+            self._diary.known.append(word.known)
+        return super().hear(text, now_s)
 
 
 @dataclass
@@ -90,7 +108,8 @@ def play(
     async def live() -> Diary:
         diary, purse = Diary(), Purse(here, visit, [*tokens])
         address = Address(f"ws://{host}:{port}", k=visit.subject)
-        async with Client(address, purse, diary, rules=rules) as client:
+        session = Greeted(rules, diary)
+        async with Client(address, purse, diary, session=session) as client:
             await story(client, diary)
             await client.settled()
         assert client.session.outbox.contradictions == 0
@@ -242,6 +261,41 @@ def test_a_node_that_leaves_is_left_and_the_session_goes_on_at_its_next_life(
     diary = play(here, ada, story)
 
     assert diary.outcomes() == {"accepted": 200}
+    assert names_at_origin(here, ada, diary) == [said.id for said in diary.numbered]
+
+
+def go_elsewhere(here: World) -> None:
+    """Have the same address lead to a node that has met nobody."""
+    assert here.gateway.stop() == 0
+    here.spool.rename(here.room / "spool of another node")
+    here.gateway.start()
+
+
+def test_a_session_goes_on_at_a_node_that_does_not_know_it(here: World) -> None:
+    """Planted: numbers begin anew with it; what had its verdict goes again; nothing does."""
+    ada = here.visit()
+
+    async def story(client: Client, diary: Diary) -> None:
+        await say(client, spins(ada, 3))
+        await client.settled()
+        proxy.up.is_held = True
+        await say(client, spins(ada, 3))
+        while len(diary.numbered) < 6:  # noqa: ASYNC110  # the client sends by itself
+            await asyncio.sleep(0.01)
+        proxy.refuse()
+        await asyncio.to_thread(go_elsewhere, here)
+        assert len(diary.fates) == 3
+        proxy.reset()
+        proxy.heal()
+        await client.settled()
+        await say(client, spins(ada, 3))
+
+    with Proxy(here.gateway.public) as proxy:
+        diary = play(here, ada, story, through=proxy)
+
+    assert diary.known == [False, False]
+    assert diary.outcomes() == {"accepted": 9}
+    assert [said.seq for said in diary.numbered] == [*range(1, 10)]
     assert names_at_origin(here, ada, diary) == [said.id for said in diary.numbered]
 
 

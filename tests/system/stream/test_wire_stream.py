@@ -1,15 +1,20 @@
 """Whatever bytes a socket brings: the answer or close code of threats.md, and nobody is hurt."""
 
+import contextlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 import pytest
 
+from edge.core.push import PUSH_TOPIC
 from edge.demo.payloads import Visit
+from origin_client.open import open_origin
+from origin_client.origin import Outgoing
 from tests.fakes_frames import BINARY, CLOSE, PING, PONG, client_frame, closing
-from tests.system.stream.raw_socket import RawSocket, handshake, offer
-from tests.system.stream.sockets import ask, welcomed
+from tests.fakes_push import TOPIC, push_value
+from tests.system.stream.raw_socket import RawSocket, events, handshake, offer
+from tests.system.stream.sockets import ask, hear, welcomed
 from tests.system.world import TABLE, World
 
 pytestmark = pytest.mark.system
@@ -112,6 +117,34 @@ def test_45_who_asks_for_no_upgrade_or_another_is_told_which(
     assert status == 426
     assert "\r\nupgrade: websocket" in head
     assert "\r\nsec-websocket-version: 13" in head
+
+
+def test_6_one_field_of_9_kB_fits_into_the_head_of_a_handshake(  # noqa: N802  # the unit's name
+    door: World, ada: Visit
+) -> None:
+    """All fields together may have 32 KiB. Planted: 8 KiB for each, and 431."""
+    with RawSocket(door) as raw:
+        raw.send(handshake({**offer(door, ada), "x": "y" * 9_000}))
+        assert raw.answer()[0] == 101
+        raw.hear(1)
+
+        assert raw.ask(events(TABLE.spin(ada, 100)))["refused"] == []
+
+
+def test_19_deflate_is_declined_and_the_socket_lives_without_it(
+    door: World, ada: Visit
+) -> None:
+    """Planted: what is offered is accepted, by the field alone."""
+    offered = "permessage-deflate; client_max_window_bits"
+    with RawSocket(door) as raw:
+        raw.send(handshake({**offer(door, ada), "sec-websocket-extensions": offered}))
+        status, head = raw.answer()
+        raw.hear(1)
+        told = raw.ask(events(TABLE.spin(ada, 100)))
+
+    assert status == 101
+    assert "sec-websocket-extensions" not in head
+    assert (told["settled"], told["refused"]) == (1, [])
 
 
 def test_a_handshake_may_come_octet_by_octet_and_frames_with_it(
@@ -243,14 +276,22 @@ def test_67_a_flood_of_tokens_is_a_flood(door: World, ada: Visit) -> None:
 def test_67_who_subscribes_to_what_is_no_topic_is_let_in_and_subscribed_to_nothing(
     door: World, ada: Visit
 ) -> None:
-    with RawSocket(door) as raw:
-        raw.send(
-            handshake(offer(door, ada), target="/v1/stream?topics=,../etc,%00," + "x" * 99)
-        )
+    """Not to what could be made of it either. Planted: names are mended; none is all."""
+    names = ",../etc,%00," + "x" * 99
+    pushes = [push_value(0, pushtopic="etc"), push_value(1, pushtopic="x" * 64), push_value(2)]
+    with (
+        contextlib.closing(open_origin(f"log:{door.origin}", {})) as origin,
+        welcomed(door, door.visit("listener"), f"?topics={TOPIC}") as listener,
+        RawSocket(door) as raw,
+    ):
+        raw.send(handshake(offer(door, ada), target=f"/v1/stream?topics={names}"))
         assert raw.answer()[0] == 101
         raw.hear(1)
-        raw.send(EMPTY)
-        raw.hear(2)
+        origin.publish(PUSH_TOPIC, [Outgoing(b"one", each) for each in pushes])
+        assert hear(listener)["op"] == "push", "the last; so the others would be there, too"
+        told = raw.ask(EMPTY)
+
+    assert told["op"] == "verdicts"
 
 
 def test_66_who_vanishes_behind_its_events_has_them_accepted(door: World, ada: Visit) -> None:
