@@ -17,7 +17,9 @@ from tests.system.stream.siege import Outcome, endure, main, plan
 SEED: Final = 20_261_123
 ACCEPTED_MIN: Final = 2_000  # on two idle cores it is ten times as many
 REFUSED_MIN: Final = 200
-INTERRUPTED_MIN: Final = 20  # lives of 75 that began with something to send again
+INTERRUPTED_MIN: Final = 5
+"""Lives of 75 that began with something to send again: 30 on a slow machine, 11 where verdicts come
+within 2 ms; hardly any if nobody was at work."""
 REPLAY: Final = "python -m tests.system.stream.siege --seed 7"
 
 
