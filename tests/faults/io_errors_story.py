@@ -22,6 +22,7 @@ from edge.demo.gateway import GatewayError, Settings
 from edge.demo.ledger import Event
 from edge.demo.payloads import deposit_requested
 from tests.fakes_http_origin import TAKE, Receiver, Reply, Request, always
+from tests.faults.as_said import unlike
 from tests.system.raw import NoAnswerError
 from tests.system.world import TABLE, World
 
@@ -167,12 +168,7 @@ class Story:
         for lane in ("game", "wallet"):
             said = [each for each in self._said if str(each["type"]).startswith(lane)]
             come = self._distinct(f"edge.{lane}.v1")
-            wanted = [each["id"] for each in said if not _is_bad(each)]
-            if [each["id"] for each in come] != wanted:
-                yield f"{lane}: {wanted} were said, {[each['id'] for each in come]} came"
-            for event, envelope in zip((e for e in said if not _is_bad(e)), come, strict=False):
-                if event["data"] != envelope["data"]:
-                    yield f"{event['id']}: not what was said"
+            yield from unlike(lane, [each for each in said if not _is_bad(each)], come)
         buried = set(self._buried())
         if buried != {each["id"] for each in self._said if _is_bad(each)}:
             yield f"dead letters: {buried}"

@@ -4,9 +4,8 @@ Telemetry is shed before anybody is refused; of each session one event in sixtee
 Then the lanes that hold no money are refused, and those that do are accepted until their reserve
 is used up too: what their spools grow by meanwhile is the reserve's true size. A batch of which
 nothing was taken is answered 503 with ``Retry-After``; any other, 202, for the rest must not be
-said again. Afterwards the
-origin is back, and all that was accepted arrives, once; order and content are compared where
-outages are (:mod:`tests.faults.outage`).
+said again. Afterwards the origin is back, and all that was accepted arrives, once; order and
+content are compared where outages are (:mod:`tests.faults.outage`).
 """
 
 import contextlib

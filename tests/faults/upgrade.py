@@ -22,13 +22,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
-from edge.demo.audit import CARRIED, read_log
+from edge.demo.audit import read_log
 from edge.demo.evening import drain
 from edge.demo.gateway import Gateway, GatewayError
 from edge.demo.ledger import Event
 from edge.demo.payloads import Visit, deposit_requested, interactions, offer_claimed, some_uuid
 from edge.demo.rounds import slip_submitted
 from tests.faults import faults
+from tests.faults.as_said import unlike
 from tests.faults.failpoints import Point
 from tests.faults.row import Row, Scale, Tell
 from tests.system.world import TABLE, World, world
@@ -53,9 +54,7 @@ POINTS: Final = (
 DEATH_WAIT_S: Final = 30.0  # of one that is up: it forwards at once, on whatever machine
 DRAWN: Final = 15  # heirs killed at a drawn moment
 DEATH_MIN_S: Final = 0.1  # by then there is a process
-DEATH_MAX_S: Final = (
-    1.6  # a start takes half of it on two idle cores: as many die before as after
-)
+DEATH_MAX_S: Final = 1.6  # a start takes half of it: as many die before as after
 NEW: Final = 4  # events of each lane that clients have
 KILLED: Final = -9  # what subprocess calls the exit code of SIGKILL
 
@@ -238,19 +237,9 @@ def _compare_new(
     topic: str, came: Sequence[dict[str, Any]], said: Sequence[Event]
 ) -> Iterator[str]:
     """See that one lane's new events came as they were said, in a run of their own."""
-    if [each["id"] for each in came] != [each["id"] for each in said]:
-        yield f"{topic}: {len(said)} new events were said, {len(came)} came, or in another order"
-        return
-    for envelope, event in zip(came, said, strict=True):
-        if changed := [name for name in _written(event) if envelope.get(name) != event[name]]:
-            yield f"{topic}: event {event['id']}: {changed} are not what was said"
+    yield from unlike(topic, said, came)
     runs = {each["edgespool"] for each in came}
     if len(runs) > 1 or runs & {each["value"]["edgespool"] for each in WAITING}:
         yield f"{topic}: new events in {len(runs)} runs, or in one of the old"
     if (numbers := [int(each["edgeseq"]) for each in came]) != [*range(1, len(came) + 1)]:
         yield f"{topic}: new events are numbered {numbers}"
-
-
-def _written(event: Event) -> Iterator[str]:
-    """Name what its sender has written, and the origin must show unchanged."""
-    return (name for name in CARRIED if name in event)
