@@ -250,8 +250,10 @@ class Client:
             )
         except InvalidStatus as denied:
             self._lose(_denied(denied))
-        except (OSError, InvalidHandshake):
+        except ConnectionRefusedError:  # nobody has what was never sent
             self._lose(Loss())
+        except (OSError, InvalidHandshake):
+            self._lose(Loss(is_unanswered=True))
         else:
             self._socket = socket
             self.session.opened(time.monotonic())

@@ -239,6 +239,7 @@ class Session:
         if now_s < self._reconnect.knock_s:
             return Wait(self._reconnect.knock_s)
         self._line = _Line.KNOCKING
+        self._reconnect.knock(now_s)
         return Connect(self._reconnect.needs_new_token)
 
     def _wait_for(self, end_s: float, now_s: float) -> Act:

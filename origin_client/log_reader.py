@@ -2,9 +2,10 @@
 
 In go a topic and a position; out come records in the order of their partition. No lock is
 taken and nothing is written. A record that its writer had to take back (a failed sync) may
-have been yielded; what then stands in its place is yielded under the same offset. A topic that was
-removed, and perhaps made anew, has no place any more for who stood further on in the old one:
-that is told, for what comes there would be passed over in silence.
+have been yielded; what then stands in its place is yielded under the same offset. A topic that
+was removed, and perhaps made anew, has no place any more for who stood further on in the old one:
+that is told, for what comes there would be passed over in silence. Not so if it has grown past
+that place by the next look: then it cannot be told from the old one, replaced by its writer.
 """
 
 import os
@@ -152,10 +153,16 @@ class _Tail:
 
         A writer that had to replace a file goes on where the one before it ends; a topic that
         is made anew begins at 0.
+
+        Raises:
+            OriginError: It is not.
         """
         end = _end(self._directory)
         if end < self._next:
-            raise OriginError(f"made anew: it ends at {end}, and {self._next} was to come")
+            place = f"{self._directory.parent.name}/{self._directory.name}"
+            raise OriginError(
+                f"{place} was removed or made anew: it ends at {end}, and {self._next} was to come"
+            )
 
     def _open(self, firsts: list[int]) -> bool:
         if not firsts:

@@ -99,7 +99,8 @@ CLOSINGS: Final[Sequence[Closing]] = (
     ),
     Closing(
         REPLACED.code,
-        "A newer socket of the same session has taken over; do not come back.",
+        "A newer socket of the same session has taken over; do not come back, unless it may be "
+        "your own.",
         [REPLACED],
     ),
     Closing(FLOOD.code, "Too many frames; come back, and send fewer per second.", [FLOOD]),

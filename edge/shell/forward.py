@@ -1,8 +1,8 @@
 """Carries one lane from disk to the origin, in a thread of its own, at the origin's pace.
 
 In come the lane's stored records, oldest first; out they go in batches, and the lane's cursor
-follows. What the origin refuses for good, and what the spool cannot read, becomes a dead
-letter. It owns no data: what it knows is where the cursor stands, and the cursor is the lane's.
+follows. What the origin refuses for good, and what the spool cannot read, becomes a dead letter.
+It owns no data: what it knows is the cursor, and that is the lane's.
 
 Theory of operation
 -------------------
@@ -13,8 +13,7 @@ some records twice, under the same (``edgespool``, ``edgeseq``) and with the sam
 * The origin is unavailable: the round ends, the fate of the whole batch being unknown. The
   breaker says when the next begins, and whether it begins with one record as a probe. There is
   no giving up, and nothing is dropped.
-* The spool cannot be read (no descriptor left, no permission): an outage of ours, waited out the
-  same way. Nothing is dead for it.
+* The spool cannot be read (no descriptor left, no permission): an outage of ours. The same.
 * The origin refuses records of a batch: only one that is refused alone is dead
   (:mod:`edge.shell.deliver`).
 * Dead letters cannot be written (no room, disk): this is the one place where a round waits
@@ -22,10 +21,9 @@ some records twice, under the same (``edgespool``, ``edgeseq``) and with the sam
 
 A batch that is not full waits a moment for company, measured from its oldest record, so what
 was delayed already is not delayed again. One that is half full is of a backlog, and is not to be
-felt by those who send events meanwhile: it goes in portions (:mod:`edge.shell.portion`), each
-followed by as much rest as :mod:`edge.shell.pace` says, and has one sync of the cursor all the
-same. As long as that is none (nobody sends, or the origin is slower than the pace) the next
-batches go whole.
+felt by those who send events meanwhile: it gives way to them, and goes in portions
+(:mod:`edge.shell.portion`), each followed by as much rest as :mod:`edge.shell.pace` says, with
+one sync of the cursor. As long as that is none (nobody sends) the next batches go whole.
 """
 
 import logging
@@ -46,6 +44,7 @@ from edge.shell.deliver import BATCH_BYTES_MAX, BATCH_RECORDS_MAX, deliver
 from edge.shell.portion import Portion
 from edge.shell.spool.cursor import Position
 from edge.shell.spool.lane_spool import Chunk, Quarantined, Stored
+from origin_client.give_way import rest
 from origin_client.origin import Origin, OriginUnavailable, Outgoing, Refusal
 
 log: Final = logging.getLogger("edge.forward")
@@ -58,8 +57,7 @@ RECORD_BYTES_MAX: Final = 1_000_000
 IDLE_S: Final = 0.2  # how late a thread that waits for records may notice that it should end
 DEAD_RETRY_S: Final = 1.0  # people make room for dead letters, and they are not faster
 NOTE_S: Final = 10  # an origin that fails in turns for two causes fills no log with them
-STOP_S: Final = 5.0  # one sync of a disk in trouble; then the thread is left to the process
-"""How long the forwarders together are waited for once they are abandoned."""
+STOP_S: Final = 5.0  # all of them, once abandoned: for one sync of a disk in trouble
 
 
 class Source(Protocol):
@@ -281,10 +279,13 @@ class Forwarder:
         Raises:
             OriginUnavailable: The fate of all of them is unknown.
         """
+        is_backlog = self._is_backlog(frames)
+        if is_backlog:
+            rest()
         bytes_max = self._record_bytes_max
         sent = [f for f in frames if isinstance(f, Stored) and len(f.value) <= bytes_max]
         records = [Outgoing(frame.key, frame.value) for frame in sent]
-        if self._is_backlog(frames):
+        if is_backlog:
             records_max = self._portion.records_max(len(records))
             refused = deliver(self._send_at_pace, records, records_max=records_max)
         else:
@@ -304,6 +305,7 @@ class Forwarder:
 
     def _send_at_pace(self, records: Sequence[Outgoing]) -> Sequence[Refusal]:
         """Send some of a backlog, then leave some time to those who send events."""
+        rest()
         started_ns = self._steady_ns()
         refusals = self._send(records)
         took_s = (self._steady_ns() - started_ns) / NS_PER_S

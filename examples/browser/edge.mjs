@@ -29,6 +29,11 @@
  * replaced. After any end that is not final it comes back with full jitter: a random part of a
  * span that doubles with each failure, on top of what the gateway asked for. The gateway's
  * clock is never compared with ours.
+ *
+ * Who is replaced by a newer socket of the session does not come back: two that fight for it
+ * would end each other for ever. But the newer socket may be a ghost of this client: a handshake
+ * that it gave up and a network passed on late, or one of the page before a reload. So each
+ * handshake that had no welcome, and the start, excuses one such end, for a while.
  */
 
 const SUBPROTOCOL = "edge.v1.json";
@@ -45,6 +50,8 @@ const KNOCK_MS = [250, 15_000]; // span of the jitter before a new socket: first
 const RETRY_MS = [100, 5_000]; // the same before events that were refused for now
 const ASKED_MAX_MS = 60_000; // who asks for a longer wait is asked again
 const STEADY_MS = 5_000; // a socket that lived so long was no failure
+const LATE_MS = 60_000; // by default balancers hold so long what they cannot pass on
+const LATE_MAX = 3; // of one client: who is excused for ever would fight for ever
 const TIMER_MAX_MS = 2 ** 31 - 1; // of setTimeout
 
 const EVENT_BYTES_MAX = 65_536 - 256; // what fits into a frame, with its session and number
@@ -53,8 +60,9 @@ const SPAN_MAX = 1_000; // of the 1,024 numbers of the gateway's window
 const FRAMES_MAX = 16; // under way
 const PACE_SHARE = 0.8; // of the frames allowed per second: networks bunch them up
 
+const REPLACED = 4409;
 // Coming back would end the same way, or end somebody else's socket.
-const FINAL_CODES = new Set([1002, 1003, 1007, 1009, 4403, 4409]);
+const FINAL_CODES = new Set([1002, 1003, 1007, 1009, 4403, REPLACED]);
 const SPENT = 4401;
 const CUT = 1006; // Source: RFC 6455 §7.4.1: no close frame came
 
@@ -276,6 +284,7 @@ export class EdgeClient extends EventTarget {
   #frames = 0;
   #sentMs = []; // of the frames of the last second
   #bye = null;
+  #lateMs = []; // until when each handshake that had no welcome may arrive, in that order
 
   /**
    * @param {object} options
@@ -312,6 +321,7 @@ export class EdgeClient extends EventTarget {
 
   /** Connect, and come back after any end that is not final. */
   start() {
+    this.#mayBeLate(performance.now()); // one of the page before
     this.#step();
   }
 
@@ -572,11 +582,25 @@ export class EdgeClient extends EventTarget {
     if (nowMs - this.#welcomedMs >= STEADY_MS) this.#jitter.rest();
     if (end === SPENT) this.#need = "spent";
     else if (!wasWelcomed && socket !== null) this.#need = "refused";
+    // Refused or unanswered, a page is not told.
+    if (!wasWelcomed && socket !== null && end === CUT) this.#mayBeLate(nowMs);
+    const isOver = FINAL_CODES.has(end) && !(end === REPLACED && this.#wasGhost(nowMs));
     this.#outbox.lose();
     this.#bye = this.#token = null;
     this.#welcomedMs = this.#renewMs = Infinity;
     this.#knockMs = nowMs + askedMs + this.#jitter.draw();
-    this.#enter(FINAL_CODES.has(end) ? "over" : "away", why || `closed, ${end}`);
+    this.#enter(isOver ? "over" : "away", why || `closed, ${end}`);
+  }
+
+  /** Note that a handshake may arrive yet that we wait for no more. */
+  #mayBeLate(nowMs) {
+    this.#lateMs = [...this.#lateMs, nowMs + LATE_MS].slice(-LATE_MAX);
+  }
+
+  /** Return whether a newer socket may have been such a one; each excuses one end. */
+  #wasGhost(nowMs) {
+    this.#lateMs = this.#lateMs.filter((endMs) => endMs > nowMs);
+    return this.#lateMs.shift() !== undefined;
   }
 
   #enter(state, why) {

@@ -2,9 +2,9 @@
 
 *Theory of operation.* A gateway is killed and its spool copied, as an operator would; it goes
 on. Where what is put back replaces all there is, everything has been forwarded before that (what
-an operator throws away is lost); else the gateway is killed again. Then the spool is put together from the copy and from what is
-there now, and the gateway starts on that. What the copy held and what was accepted since may
-come again; then it has the same numbers and bytes. Other numbers it may have only where recall
+an operator throws away is lost); else the gateway is killed again. Then the spool is put together
+from the copy and from what is there now, and the gateway starts on that. What the copy held and
+what was accepted since may come again; then it has the same numbers and bytes. Other numbers it may have only where recall
 cannot know it any more: what it knows is read from the records that the spool holds, and is of
 no use under another identity. Nothing may be lost, and no number may name two records: every
 start numbers in a run of its own.

@@ -2,11 +2,12 @@
 
 In: first a line with who speaks where, then one JSON object per line on standard input, ``{"rates":
 {"<voice>": <requests per second>}, "seconds": …, "unheard": "<voice>"}``; out: for each a line
-with what every voice heard. Requests are due at random instants, whether or not others were answered,
-and their latency counts from there; but for each voice only so many are under way at once, so that
-one that gets no answers does not use up this process. What the unheard cannot say when it is due is
-not said: kept for later, it would all be said in the instant of the first answer, and what others
-wait for then is that crowd. Whose answers take too long hangs up: for the unheard that is soon.
+with what every voice heard. Requests are due at random instants, whether or not others were
+answered, and their latency counts from there; but for each voice only so many are under way at
+once, so that one that gets no answers does not use up this process. What the unheard cannot say
+when it is due is not said: kept for later, it would all be said in the instant of the first answer,
+and what others wait for then is that crowd. Whose answers take too long hangs up: for the unheard
+that is soon.
 """
 
 import contextlib

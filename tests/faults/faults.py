@@ -20,7 +20,7 @@ from pathlib import Path
 from edge.shell.spool.segment import INDEX_SUFFIX, SEGMENT_SUFFIX
 from tests.faults import mounts
 from tests.faults.failpoints import Point
-from tests.faults.launcher import launcher
+from tests.faults.launcher import NO_BOUNDS, launcher
 from tests.faults.power_disk import Disk
 from tests.faults.preload import WRITES, Kind, Manner, Preload
 from tests.faults.proxy import Proxy, Way
@@ -32,8 +32,13 @@ def kill(process: int) -> None:
     os.kill(process, signal.SIGKILL)
 
 
-def kill_at(point: Point, nth: int, bounds: Mapping[str, int], refuses: int) -> tuple[str, ...]:
-    """Write the command of a gateway that ends by SIGKILL when it passes *point* the *nth* time."""
+def kill_at(
+    point: Point, nth: int = 1, *, bounds: Mapping[str, int] = NO_BOUNDS, refuses: int = 0
+) -> tuple[str, ...]:
+    """Write the command of a gateway that ends by SIGKILL when it passes *point* the *nth* time.
+
+    The rest is as :func:`tests.faults.launcher.launcher` has it.
+    """
     return launcher((point, nth), bounds, refuses)
 
 

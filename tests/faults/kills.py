@@ -19,7 +19,6 @@ killed, although it was asked for, is a fault of the campaign.
 import itertools
 import random
 import subprocess
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -31,6 +30,7 @@ from typing import Final
 from edge.demo.gateway import GatewayError, Settings
 from tests.faults import faults
 from tests.faults.closing import Closing, close_books
+from tests.faults.deaths import KILLED, killed_after
 from tests.faults.failpoints import ON_THE_WAY_OUT, Point
 from tests.faults.launcher import launcher
 from tests.faults.ledger import SETTINGS, Allowed, Ledger, Shape, ledger
@@ -54,7 +54,6 @@ POINT_WAIT_S: Final = 4.0
 """A point that is not passed in so long is not passed: the next try asks for its first pass."""
 
 MISSES_MAX: Final = 8  # in a row, of one point: it cannot be hit
-KILLED: Final = -9  # what subprocess calls the exit code of SIGKILL
 PROGRESS_EVERY: Final = 25
 ONE_IN: Final = 10
 STRIDE: Final = 4  # nine points of a short run lie all along the way
@@ -200,8 +199,9 @@ class Siege:
         highest = PASSES.get(point.value, PASSES.get(point.value.partition("-")[0], 1))
         drawn = self.rng.randint(1, min(highest, plan.passes_max))
         passes = 1 if self.misses[point.value] else drawn
-        command = faults.kill_at(point, passes, plan.bounds, plan.refused_one_in)
-        self.here.gateway.command = command
+        self.here.gateway.command = faults.kill_at(
+            point, passes, bounds=plan.bounds, refuses=plan.refused_one_in
+        )
         has_hit = self._is_hit(point)
         (self.kills if has_hit else self.misses)[point.value] += 1
         return has_hit
@@ -233,21 +233,13 @@ class Siege:
     def _die_starting(self) -> None:
         """Kill it a drawn moment after its process began, whether it listens by then or not."""
         gateway = self.here.gateway
-        delay_s = self.rng.uniform(0, START_MAX_S)
-        killer = threading.Timer(delay_s, self._kill_if_there)
-        killer.start()
-        try:
-            gateway.start()
-        except GatewayError as error:
-            if error.code != KILLED:
-                raise
-        killer.join()
+        with killed_after(gateway, self.rng.uniform(0, START_MAX_S)):
+            try:
+                gateway.start()
+            except GatewayError as error:
+                if error.code != KILLED:
+                    raise
         gateway.close()
-
-    def _kill_if_there(self) -> None:
-        process = self.here.gateway.process
-        if process is not None:
-            faults.kill(process.pid)
 
     def _freeze(self) -> None:
         """Stop it for a while; half of those who are stopped wake once more."""

@@ -36,7 +36,7 @@ TENTH_MAX_S: Final = 300.0
 """For a tenth of the backlog to be accepted; longer, and it is refused. At 2,000 a second a tenth
 of the full one takes 180 s."""
 
-LOOK_S: Final = 1.0  # each look at the metrics costs the gateway some milliseconds
+LOOK_S: Final = 5.0  # each look at the metrics costs the gateway some milliseconds
 PARTITIONS: Final = 4
 # 3.6 million records of 1 KB, six lanes that get about the same, twice that for luck.
 SPOOL: Final[Settings] = {

@@ -76,7 +76,7 @@ class Told:
     Attributes:
         endings: Of each lane's events.
         firsts: The ending of an event that had not come before, in their order, with the lane.
-        runs: Of telemetry: the longest run of shed events of a session.
+        longest_run: Of shed events of the session that sends telemetry.
         ids: Of all that was accepted.
         money_bytes: What waited of money when others were first refused; ``None``: none was.
         money_bytes_last: In the end.

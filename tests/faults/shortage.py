@@ -38,7 +38,7 @@ ONE_LANE: Final = Shape(services=6, players=2, fact_lanes=("game",), per_s=3_000
 INSIDE: Final = ONE_LANE.services + ONE_LANE.players
 """Connections of the ledger's: with descriptors for no more, the prober's are too many."""
 
-NONE: Final = 10
+TOO_FEW: Final = 10
 """Far fewer than an idle gateway has open: whatever is to be opened is refused."""
 
 SERVED: Final = 2_000
@@ -194,7 +194,7 @@ def _by_descriptors(scene: Scene) -> float:
     scene.begin(SMALL, ONE_LANE)
     _none_for_newcomers(scene)
     with contextlib.ExitStack() as ends:
-        with faults.without_descriptors(scene.process(), NONE):
+        with faults.without_descriptors(scene.process(), TOO_FEW):
             before = _refused(scene, WITHOUT_FILES)
             late = ends.enter_context(scene.here.line())
             event = scene.ask(late)

@@ -20,9 +20,9 @@ from tests.system.world import TABLE, World, world
 
 EVENTS: Final = 5  # the last comes after each of the failures
 PRODUCTION: Final[Mapping[str, int]] = {}
-SMALL: Final = {
-    "segment_bytes_max": 1500
-}  # a segment, and so a sync of its name, for each event
+SMALL: Final[Mapping[str, int]] = {"segment_bytes_max": 1500}
+"""A segment, and so a sync of its name, for each event."""
+
 INJECTED: Final = "(INJECTED)"
 
 

@@ -60,8 +60,11 @@ SAID: dict[str, list[Event]] = {
         ([record(1), record(2), record(1, data={})], ["run: two records under number 1"]),
         ([record(1), record(2, data={"stake": 1})], ["e2: data not as it was said"]),
         ([record(2), record(1)], ["['e1', 'e2'] were accepted, ['e2', 'e1'] came"]),
-        ([record(1)], ["['e1', 'e2'] were accepted, ['e1'] came"]),
-        ([record(1), record(2), record(3, subject="eve")], ["eve: [] were accepted"]),
+        ([record(1)], ["ada: from event 2 on ['e2'] were accepted, [] came"]),
+        (
+            [record(1), record(2), record(3, subject="eve")],
+            ["eve: from event 1 on [] were accepted"],
+        ),
         ([record(1), record(2, edgetime="T0")], ["run: edgetime runs backwards"]),
     ],
     ids=[

@@ -8,6 +8,7 @@ import pytest
 
 from tests.faults.fakes_gateway import fake_gateway
 from tests.faults.ledger import Ledger, Shape, ledger
+from tests.faults.ledger.hall import next_turn_ns
 
 SMALL = Shape(services=2, players=2, batch=5)
 WAIT_S = 20.0
@@ -26,6 +27,14 @@ def wait(until: Callable[[], bool], what: str) -> None:
     while not until():
         assert time.monotonic() < end_s, what
         time.sleep(0.01)
+
+
+@pytest.mark.parametrize(
+    ("answered_ns", "due_ns"),
+    [(105, 200), (199, 200), (205, 200), (299, 200), (305, 300), (1099, 1000)],
+)
+def test_whoever_is_late_keeps_to_his_place_in_the_turn(answered_ns: int, due_ns: int) -> None:
+    assert next_turn_ns(100, answered_ns, 100) == due_ns
 
 
 def test_what_it_owes_is_what_was_accepted(book: Ledger) -> None:

@@ -34,7 +34,9 @@ def faults(*lines: str) -> list[str]:
     ],
     ids=["closed", "another file has its number", "the cursor anew", "synced by another"],
 )
-def test_a_descriptor_that_is_closed_and_made_up_for_is_no_fault(lines: tuple[str]) -> None:
+def test_a_descriptor_that_is_closed_and_made_up_for_is_no_fault(
+    lines: tuple[str, ...],
+) -> None:
     assert faults(*lines) == []
 
 

@@ -12,10 +12,10 @@ most heirs are killed before, at a drawn moment from the beginning of their star
 named point; then what was forwarded may come again, the same to the letter.
 """
 
+import contextlib
 import json
 import random
 import subprocess
-import threading
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -24,12 +24,13 @@ from typing import Any, Final, TypeAlias
 
 from edge.demo.audit import read_log
 from edge.demo.evening import drain
-from edge.demo.gateway import Gateway, GatewayError
+from edge.demo.gateway import GatewayError
 from edge.demo.ledger import Event
 from edge.demo.payloads import Visit, deposit_requested, interactions, offer_claimed, some_uuid
 from edge.demo.rounds import slip_submitted
 from tests.faults import faults
 from tests.faults.as_said import unlike
+from tests.faults.deaths import KILLED, killed_after
 from tests.faults.failpoints import Point
 from tests.faults.row import Row, Scale, Tell
 from tests.system.world import TABLE, World, world
@@ -56,7 +57,6 @@ DRAWN: Final = 15  # heirs killed at a drawn moment
 DEATH_MIN_S: Final = 0.1  # by then there is a process
 DEATH_MAX_S: Final = 1.6  # a start takes half of it: as many die before as after
 NEW: Final = 4  # events of each lane that clients have
-KILLED: Final = -9  # what subprocess calls the exit code of SIGKILL
 
 GOLDEN: Final = Path(__file__).parents[1] / "golden" / "spool_without_indexes"
 SAID: Final[dict[str, Any]] = json.loads((GOLDEN / "said.json").read_bytes())
@@ -117,26 +117,22 @@ def upgrade(scale: Scale, room: Path, tell: Tell, *, seed: int = SEED) -> Iterat
 def _dies(here: World, death: Point | float) -> bool:
     """Start an heir that dies at a point, or so long after its process began; whether it did."""
     gateway, usual = here.gateway, here.gateway.command
-    if isinstance(death, Point):
-        gateway.command = faults.kill_at(death, 1, {}, 0)
-    else:
-        threading.Timer(death, _kill, [gateway]).start()
-    try:
-        gateway.start()
-        assert gateway.process is not None
-        has_died = gateway.process.wait(DEATH_WAIT_S) == KILLED
-    except GatewayError as error:
-        has_died = error.code == KILLED
-    except subprocess.TimeoutExpired:
-        has_died = False
+    with contextlib.ExitStack() as dying:
+        if isinstance(death, Point):
+            gateway.command = faults.kill_at(death)
+        else:
+            dying.enter_context(killed_after(gateway, death))
+        try:
+            gateway.start()
+            assert gateway.process is not None
+            has_died = gateway.process.wait(DEATH_WAIT_S) == KILLED
+        except GatewayError as error:
+            has_died = error.code == KILLED
+        except subprocess.TimeoutExpired:
+            has_died = False
     gateway.close()
     gateway.command = usual
     return has_died
-
-
-def _kill(gateway: Gateway) -> None:
-    if gateway.process is not None:
-        faults.kill(gateway.process.pid)
 
 
 def take_over(here: World, tally: Tally, *, may_repeat: bool) -> list[str]:

@@ -13,7 +13,7 @@ from typing import Any, Final, TypeAlias
 from loadtests.jitter import Jitter
 from loadtests.ops import Limits
 from loadtests.outbox import Fate, Outbox, Outcome, Said
-from loadtests.reconnect import Loss
+from loadtests.reconnect import LATE_MAX, LATE_S, Loss
 from loadtests.session import Act, Connect, Fetch, HangUp, Rules, Say, Session, Wait
 from tests.fakes_stream import FakeGateway, FakeSocket, event
 
@@ -63,6 +63,8 @@ class Story:
         self.put: dict[str, dict[str, Any]] = {}
         self.fates: dict[str, Fate] = {}
         self.is_denied = False
+        self.is_lost = False
+        self.ghosts_s: deque[float] = deque(maxlen=LATE_MAX)
         self.again: set[str] = set()
 
     def born(self, *said: Said, next_seq: int = 1) -> Session:
@@ -86,6 +88,8 @@ class Story:
             "kill client": self.kill_client,
             "bye": self.bye,
             "deny": self.deny,
+            "lose": self.lose,
+            "ghost": self.let_ghost_in,
             "wait": self.wait,
         }
         steps[name](first, second)
@@ -112,6 +116,11 @@ class Story:
                 if self.is_denied:
                     self.is_denied = False
                     self.session.lose(Loss(status=503, retry_after_s=1), self.now_s)
+                    return
+                if self.is_lost:
+                    self.is_lost = False
+                    self.ghosts_s.append(self.now_s)
+                    self.session.lose(Loss(is_unanswered=True), self.now_s)
                     return
                 self.session.opened(self.now_s)
                 self.link = Link(self.gateway.welcome())
@@ -205,6 +214,8 @@ class Story:
     def kill_client(self, _: int, __: int) -> None:
         """A new client knows what the old one had numbered, and the application the rest."""
         self.link = None
+        while len(self.ghosts_s) > 1:  # a new life reckons with one
+            self.ghosts_s.popleft()
         self.again |= self.journal.keys() - self.fates.keys()
         left = [said for name, said in self.journal.items() if name not in self.fates]
         self.session = self.born(*left, next_seq=self.next_seq)
@@ -221,6 +232,15 @@ class Story:
     def deny(self, _: int, __: int) -> None:
         """Have the next handshake refused."""
         self.is_denied = True
+
+    def lose(self, _: int, __: int) -> None:
+        """Have the next handshake held on its way; its client gives it up."""
+        self.is_lost = True
+
+    def let_ghost_in(self, _: int, __: int) -> None:
+        """Have a handshake that was held arrive, if it still may: one comes once."""
+        if self.ghosts_s and self.ghosts_s.popleft() + LATE_S > self.now_s:
+            self.gateway.welcome()
 
     def wait(self, first: int, _: int) -> None:
         """Let time pass: from a twentieth of a second to 13."""

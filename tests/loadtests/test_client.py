@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import socket
+import threading
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,6 +14,7 @@ from typing_extensions import override
 
 from loadtests.client import Address, Client, Listener, OverError
 from loadtests.outbox import Fate, Outbox, Said
+from loadtests.reconnect import Loss
 from loadtests.session import Rules, Session
 from tests.fakes_replay import Longest
 from tests.fakes_stream import FakeGateway, event
@@ -255,6 +258,63 @@ def test_nobody_there_is_no_end() -> None:
     asyncio.run(story())
 
     assert server.gateway.log["bet"] == ["e-0"]
+
+
+class Losses(Session):
+    """Keeps why there was no socket."""
+
+    def __init__(self) -> None:
+        super().__init__(Longest(), Rules(**QUICK))
+        self.losses: list[Loss] = []
+
+    @override
+    def lose(self, loss: Loss, now_s: float) -> None:
+        self.losses.append(loss)
+        super().lose(loss, now_s)
+
+
+def loss_at(port: int, monkeypatch: pytest.MonkeyPatch, purse: Purse | None = None) -> Loss:
+    """Knock there; return the first loss."""
+    session = Losses()
+    monkeypatch.setattr("loadtests.client.OPEN_TIMEOUT_S", 0.05)
+
+    async def story() -> None:
+        address = Address(f"ws://127.0.0.1:{port}", "k")
+        async with Client(address, purse or Purse(), session=session):
+            await until(lambda: bool(session.losses))
+
+    asyncio.run(story())
+    return session.losses[0]
+
+
+def test_a_handshake_without_an_answer_may_arrive_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        port = mute.getsockname()[1]
+        assert loss_at(port, monkeypatch) == Loss(is_unanswered=True)
+
+
+def test_a_handshake_that_is_cut_may_arrive_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def cut() -> None:
+            with server.accept()[0] as connection:
+                connection.recv(1 << 16)
+
+        thread = threading.Thread(target=cut)
+        thread.start()
+        loss = loss_at(server.getsockname()[1], monkeypatch)
+        thread.join()
+
+    assert loss == Loss(is_unanswered=True)
+
+
+def test_a_handshake_that_was_never_sent_arrives_nowhere(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (port,) = free_ports(1)
+
+    assert loss_at(port, monkeypatch) == Loss()
+    assert loss_at(port, monkeypatch, Purse(answers=deque([None]))) == Loss()
 
 
 def test_no_token_now_is_no_end() -> None:

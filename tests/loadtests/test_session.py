@@ -10,7 +10,7 @@ from hypothesis import given, settings, strategies as st
 
 from loadtests.ops import NotUnderstoodError, Push
 from loadtests.outbox import Fate, Outcome
-from loadtests.reconnect import Loss
+from loadtests.reconnect import LATE_S, Loss
 from loadtests.session import (
     Act,
     Connect,
@@ -28,7 +28,10 @@ from tests.fakes_stream import SESSION, FakeGateway, FakeSocket, event
 from tests.loadtests.story import Step, Story
 
 USUAL: Final = ("go", "up", "commit", "report", "down") * 3 + ("wait",)
-RARE: Final = ("cut", "hold", "kill gateway", "kill client", "bye", "deny")
+RARE: Final = (
+    *("cut", "hold", "kill gateway", "kill client", "bye", "deny"),
+    *("lose", "ghost"),
+)
 SMALL: Final = st.integers(0, 4)
 STEPS: Final = st.lists(
     st.one_of(
@@ -158,11 +161,42 @@ def test_nothing_counts_that_comes_behind_a_bye() -> None:
 )
 def test_a_bye_counts_although_its_close_frame_was_lost(code: int, expected: Act) -> None:
     session, _, _ = opened()
-    tell(session, 3.0, op="bye", code=code, reason="because", reconnect_after_ms=None)
+    now_s = LATE_S + 1
+    tell(session, now_s, op="bye", code=code, reason="because", reconnect_after_ms=None)
 
-    session.lose(Loss(), 3.0)
+    session.lose(Loss(), now_s)
 
-    assert session.act(60.0) == expected
+    assert session.act(now_s + 60) == expected
+
+
+def test_who_is_replaced_while_young_comes_back_once() -> None:
+    """A handshake of an earlier life may have come late."""
+    session, gateway, socket = opened()
+    session.outbox.put(event(0))
+    said(session.act(0.0))
+    gateway.welcome()
+    session.hear(socket.said.pop(), 1.0)
+    session.lose(Loss(4409), 1.0)
+
+    assert session.act(1.0) == Wait(1.25)
+    join(session, gateway, 2.0)
+    assert said(session.act(2.0))["events"][0]["id"] == "e-0"
+    session.lose(Loss(4409), 3.0)
+    assert session.act(99.0) == Over(Loss(4409))
+
+
+def test_who_gave_up_a_handshake_comes_back_when_it_is_replaced() -> None:
+    session, gateway, _ = opened()
+    session.lose(Loss(), 100.0)
+    assert isinstance(session.act(101.0), Connect)
+    session.lose(Loss(is_unanswered=True), 111.0)
+    join(session, gateway, 112.0)
+
+    session.lose(Loss(4409), 113.0)
+
+    join(session, gateway, 115.0)
+    session.lose(Loss(4409), 116.0)
+    assert session.act(120.0) == Over(Loss(4409))
 
 
 def test_a_refused_handshake_is_tried_again_when_it_asks_for_it() -> None:

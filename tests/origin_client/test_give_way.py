@@ -1,10 +1,11 @@
-"""A loop rests between every so many records, and neither before its first nor behind its last."""
+"""A loop rests between every so many records, longer while somebody is in a hurry."""
 
 import time
 
 import pytest
 
-from origin_client.give_way import TURN_RECORDS, TURN_S, give_way
+from origin_client import give_way as module
+from origin_client.give_way import HURRY_S, TURN_RECORDS, TURN_S, Hurry, give_way, rest
 
 
 @pytest.mark.parametrize(
@@ -22,8 +23,39 @@ def test_a_loop_rests_between_every_so_many_records(
 ) -> None:
     rests_s: list[float] = []
     monkeypatch.setattr(time, "sleep", rests_s.append)
+    monkeypatch.setattr(module, "HURRY", Hurry())
 
     for done in range(records):
         give_way(done)
 
     assert rests_s == [TURN_S] * turns
+
+
+@pytest.mark.parametrize("looks", [1, 2])
+def test_a_rest_ends_with_the_hurry(looks: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    hurry, rests_s = Hurry(), list[float]()
+    monkeypatch.setattr(module, "HURRY", hurry)
+    hurry.begin()
+    hurry.begin()
+
+    def sleep(seconds: float) -> None:
+        rests_s.append(seconds)
+        if len(rests_s) > looks:
+            hurry.end()
+            hurry.end()
+
+    monkeypatch.setattr(time, "sleep", sleep)
+    rest()
+
+    assert len(rests_s) == 1 + looks
+
+
+def test_who_is_always_in_a_hurry_stops_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    hurry, rests_s = Hurry(), list[float]()
+    monkeypatch.setattr(module, "HURRY", hurry)
+    monkeypatch.setattr(time, "sleep", rests_s.append)
+    hurry.begin()
+
+    rest()
+
+    assert HURRY_S <= sum(rests_s) < 2 * HURRY_S

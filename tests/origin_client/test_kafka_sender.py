@@ -75,6 +75,7 @@ def test_a_large_batch_leaves_other_threads_their_turn(
 ) -> None:
     turns: list[float] = []
     monkeypatch.setattr(give_way, "TURN_RECORDS", 3)
+    monkeypatch.setattr(give_way, "HURRY", give_way.Hurry())
     monkeypatch.setattr(time, "sleep", turns.append)
 
     assert world.publish(*(b"%d" % number for number in range(7))) == []

@@ -14,6 +14,7 @@ from edge.config import SpoolSettings
 from edge.core.backoff import TRIP_FAILURES
 from edge.core.instant import NS_PER_MS, NS_PER_S
 from edge.core.record import Footprint, Record
+from edge.shell import forward
 from edge.shell.clock import SystemClock
 from edge.shell.dead import DeadLetters
 from edge.shell.deliver import BATCH_RECORDS_MAX
@@ -323,6 +324,20 @@ def test_a_backlog_goes_in_portions_with_rests() -> None:
     assert cursors == [BATCH_RECORDS_MAX, 2 * BATCH_RECORDS_MAX, len(world.frames)]
     # None behind the last batch, which is not even half full.
     assert world.pauses_s == [length / BATCH_RECORDS_MAX for length in lengths[:-1]]
+
+
+def test_a_backlog_gives_way_before_each_batch_and_what_is_fresh_does_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World(run_of(2 * BATCH_RECORDS_MAX + 200))
+    published: list[int] = []
+    monkeypatch.setattr(forward, "rest", lambda: published.append(len(world.origin.batches)))
+
+    while world.lane.cursor.offset < len(world.frames):
+        world.forwarder.step()
+
+    assert published == [0, 0, 1, 1]  # before a batch is looked at, before a portion is sent
+    assert len(world.origin.batches) == 3
 
 
 def test_a_backlog_that_need_not_rest_goes_in_full_batches() -> None:

@@ -118,8 +118,7 @@ class _Handshake:
         principal = self.principal = await self._greet(authorization)
         authorise_stream(principal)
         topics = _topics(self._scope["query_string"])
-        if topics and principal.reads_stream:
-            await door.host.pushes.want()
+        if await self._has_waited(principal, topics):
             # A revocation that came meanwhile has found no socket of theirs to end.
             greet(authorization, door.host.house, door.host.clock.now())
         # From here to the switch nothing waits: what is free now is free then.
@@ -140,6 +139,20 @@ class _Handshake:
             return []
         host = self._door.host
         return host.house.quotas.state(self.principal, self._address, host.clock.now())
+
+    async def _has_waited(self, principal: Principal, topics: AbstractSet[str]) -> bool:
+        """Wait for what has to come before the switch; return whether there was anything.
+
+        A handshake that a network held comes with the end of its connection right behind it, and
+        its client is on a newer socket by now. An end that has come is told the connection within
+        a turn of the loop, and who has hung up is not let in: it replaces nobody.
+        """
+        host = self._door.host
+        if is_reader := bool(topics and principal.reads_stream):
+            await host.pushes.want()
+        if is_newer := bool(host.registry.sockets_of("session", principal.session)):
+            await asyncio.sleep(0)
+        return is_reader or is_newer
 
     def _check_origin(self) -> None:
         """Let no page open a socket in a player's name that the operator does not know.

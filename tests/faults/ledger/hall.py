@@ -45,6 +45,16 @@ class Mood(enum.Enum):
     TALKING = enum.auto()
 
 
+def next_turn_ns(began_ns: int, now_ns: int, interval_ns: int) -> int:
+    """Tell when it is the turn of somebody whose last one was due at *began_ns*.
+
+    Turns that are over are left out but for one, and the place in the turn stays: after a stall
+    all would else talk in one instant, and go on so for ever.
+    """
+    turns = max(1, (now_ns - began_ns) // interval_ns)
+    return began_ns + turns * interval_ns
+
+
 class Hall:
     """All speakers of one run.
 
@@ -218,10 +228,10 @@ class Hall:
         self._enter(speaker, self._next_due_ns(began_ns, now_ns, wait_s))
 
     def _next_due_ns(self, began_ns: int, now_ns: int, wait_s: float) -> int:
-        """On the timetable, unless it was told to wait, or is a whole turn late."""
+        """On the timetable, unless it was told to wait."""
         if wait_s or not self._interval_ns:
             return now_ns + int(wait_s * NS_PER_S)
-        return max(began_ns + self._interval_ns, now_ns - self._interval_ns)
+        return next_turn_ns(began_ns, now_ns, self._interval_ns)
 
     def _enter(self, speaker: Speaker, due_ns: int) -> None:
         """Put *speaker* on the timetable."""

@@ -10,10 +10,12 @@ from edge.config import SpoolSettings
 from edge.core.frame import size
 from edge.core.lane import Lane
 from edge.core.reject import Reason, Reject
+from edge.shell.spool import intake
 from edge.shell.spool.budget import Budget
 from edge.shell.spool.commit import Commit, Synced
 from edge.shell.spool.intake import Intake
 from edge.shell.spool.segment import Bounds
+from origin_client.give_way import Hurry
 from tests.fakes_spool import SMALL, FakeLoop, record
 
 
@@ -158,6 +160,31 @@ def test_a_hanging_sync_is_told_after_its_time_and_the_lane_refuses_until_it_end
     assert door.told == [(hanging, True), (behind, False)]
     assert (hanging.outcome, behind.outcome) == (Synced.HELD, Synced.FAILED)
     assert door.intake.append(record(2)).count == 1
+
+
+def test_there_is_a_hurry_as_long_as_somebody_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    hurry = Hurry()
+    monkeypatch.setattr(intake, "HURRY", hurry)
+    door = Door()
+
+    first = door.intake.append(record(0))
+    door.intake.append(record(1))
+    door.take()
+    door.intake.append(record(2))
+    assert hurry
+    door.report(first, held=True)
+    assert hurry
+    door.report(door.take(), held=False)
+    assert not hurry
+
+    hanging = door.intake.append(record(3))
+    door.take()
+    assert hurry
+    door.loop.pass_time(5)
+    assert not hurry  # nobody waits for it any more
+    door.report(hanging, held=True)
+    door.intake.append(record(4))
+    assert hurry
 
 
 def test_one_timer_serves_the_whole_lane() -> None:

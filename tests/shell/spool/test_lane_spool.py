@@ -91,6 +91,7 @@ def test_a_long_read_leaves_other_threads_their_turn(
 ) -> None:
     turns: list[float] = []
     monkeypatch.setattr(give_way, "TURN_RECORDS", 2)
+    monkeypatch.setattr(give_way, "HURRY", give_way.Hurry())
     monkeypatch.setattr(time, "sleep", turns.append)
 
     frames, _ = read(lane)

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping, Set as AbstractSet
+from collections.abc import Callable, Mapping, Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -44,6 +44,7 @@ class Porch:
 
     Attributes:
         switched: Headers and protocol of each connection that became a socket.
+        meanwhile: Happens at the first moment that the door leaves to others.
     """
 
     lobby: Lobby = field(default_factory=Lobby)
@@ -51,6 +52,7 @@ class Porch:
     switched: list[tuple[list[tuple[bytes, bytes]], Any]] = field(
         default_factory=list[tuple[list[tuple[bytes, bytes]], Any]]
     )
+    meanwhile: Callable[[], object] = lambda: None
 
     def knock(self, *changes: tuple[str, str | None], query: str = "", **more: Any) -> "Answer":
         """Ask for a socket: with *changes* to the usual headers, or without some."""
@@ -80,7 +82,12 @@ class Porch:
         } | more
         origins = frozenset({"https://play.example"})
         door = StreamDoor(self.lobby.host, self.life, origins, FakeProtocol)
-        play(self.lobby.clock, door(scope, answer.receive, answer.send))
+
+        async def knocked() -> None:
+            asyncio.get_running_loop().call_soon(self.meanwhile)
+            await door(scope, answer.receive, answer.send)
+
+        play(self.lobby.clock, knocked())
         return answer
 
     def refusal(self, *changes: tuple[str, str | None], **more: Any) -> tuple[int, str | None]:
@@ -315,14 +322,44 @@ def test_whoever_has_waited_is_counted_and_checked_again(porch: Porch) -> None:
     assert porch.refusal(query="topics=jackpot") == (503, "draining")
 
 
-def test_whoever_is_revoked_while_it_waits_is_not_let_in(porch: Porch) -> None:
-    def revoke() -> None:
-        table, now = porch.lobby.house.gate.revocations, porch.lobby.clock.now()
-        table.learn([revocation(session=SESSION)], now)
+def revoke(porch: Porch) -> None:
+    """End the session that knocks."""
+    table, now = porch.lobby.house.gate.revocations, porch.lobby.clock.now()
+    table.learn([revocation(session=SESSION)], now)
 
-    porch.lobby.pushes.on_want = revoke
+
+def test_whoever_is_revoked_while_it_waits_is_not_let_in(porch: Porch) -> None:
+    porch.lobby.pushes.on_want = lambda: revoke(porch)
 
     assert porch.refusal(query="topics=jackpot") == (403, "session_revoked")
+
+
+def test_before_it_replaces_another_its_connection_may_tell_that_it_has_ended(
+    porch: Porch,
+) -> None:
+    """Planted: it waits for nothing."""
+    porch.knock()
+    porch.switched.clear()
+    porch.meanwhile = porch.life.drain
+
+    assert porch.refusal() == (503, "draining")
+
+
+def test_whoever_is_revoked_in_that_moment_is_not_let_in(porch: Porch) -> None:
+    """Planted: the token is not looked at again."""
+    porch.knock()
+    porch.switched.clear()
+    porch.meanwhile = lambda: revoke(porch)
+
+    assert porch.refusal() == (403, "session_revoked")
+
+
+def test_who_replaces_nobody_waits_for_nothing(porch: Porch) -> None:
+    porch.meanwhile = porch.life.drain
+
+    porch.knock()
+
+    assert len(porch.switched) == 1
 
 
 def test_a_bug_ends_the_handshake_and_is_told_without_its_name(

@@ -39,6 +39,7 @@ from typing_extensions import override
 from edge.demo.evening import drain
 from edge.demo.gateway import GatewayError
 from tests.faults import faults
+from tests.faults.deaths import KILLED
 from tests.faults.ledger.audit import Allowed, Audit
 from tests.faults.ledger.page import OWED, REFUSED, Page
 from tests.faults.ledger.shape import CLIENT_LANES, SETTINGS
@@ -60,7 +61,6 @@ LONG_HOLE_S: Final = 3.0  # the client hangs up before
 LONG_ONE_IN: Final = 8
 SLEEP_MAX_S: Final = 0.3
 DRAIN_TIMEOUT_S: Final = 120.0
-KILLED: Final = -9
 FAULTS_SHOWN: Final = 20  # of one seed: more help nobody
 
 # A sync that takes long on a busy machine is no fault here.

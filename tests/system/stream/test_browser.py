@@ -16,7 +16,7 @@ from origin_client.origin import Outgoing
 from tests.fakes_push import push_value
 from tests.system.conftest import Build
 from tests.system.stream.chromium import Page, browser, page, served
-from tests.system.stream.sockets import BOTH, now_s, welcomed
+from tests.system.stream.sockets import BOTH, end_of, now_s, welcomed
 from tests.system.world import World
 
 FOLDER = Path(__file__).parents[3] / "examples" / "browser"
@@ -28,6 +28,7 @@ pytestmark = pytest.mark.system
 STATUS = "document.getElementById('status')"
 IS_OPEN = f"{STATUS}.dataset.state === 'open'"
 SPIN = "game.spin.requested"
+REPLACED = 4409
 # Of events per player: a page that sends thirty at once must wait.
 QUOTA = {"quota": 600, "window_s": 60, "burst": 12}
 CELLS = "[...document.querySelectorAll('#rows tr')].map((row) => [...row.cells].map((cell) => cell.textContent))"
@@ -181,12 +182,57 @@ def test_what_is_refused_for_now_is_sent_again_when_the_gateway_says(parlour: Pa
     assert parlour.sent_again() > 0
 
 
-def test_a_page_whose_session_is_elsewhere_now_does_not_come_back(parlour: Parlour) -> None:
+# Its first handshakes go where nobody answers; from then on they go where they should.
+LOST = """
+    (() => {
+        const Real = window.WebSocket;
+        let left = %d;
+        window.WebSocket = class extends Real {
+            constructor(url, protocols) {
+                super(left-- > 0 ? "ws://127.0.0.1:1/" : url, protocols);
+            }
+        };
+    })()
+"""
+
+
+@pytest.mark.parametrize(("lost", "excused"), [(0, 1), (1, 2), (3, 3)])
+def test_a_page_whose_session_is_elsewhere_now_does_not_come_back(
+    parlour: Parlour, lost: int, excused: int
+) -> None:
+    """Unless that may be a late handshake of its own: it was given up, or it is of a page before.
+
+    Planted: neither excuses; both excuse for ever; more than three are remembered.
+    """
+    parlour.page.ask(LOST % lost)
     parlour.enter()
+    for _ in range(excused):
+        with welcomed(parlour.here, parlour.visit) as ghost:
+            assert end_of(ghost)[1] == REPLACED, "the page has come back"
+        parlour.page.wait(IS_OPEN)
+
     with welcomed(parlour.here, parlour.visit):
         parlour.page.wait(f"{STATUS}.textContent === 'not connected: replaced'")
 
     assert parlour.page.ask("document.getElementById('spin').disabled")
+
+
+MINUTE_LATER = """
+    (() => {
+        const now = performance.now.bind(performance);
+        performance.now = () => now() + 61_000;
+    })()
+"""
+
+
+def test_a_page_that_has_been_there_for_a_minute_is_excused_nothing(parlour: Parlour) -> None:
+    """Planted: what may come late may do so for ever."""
+    parlour.page.ask(LOST % 1)
+    parlour.enter()
+    parlour.page.ask(MINUTE_LATER)
+
+    with welcomed(parlour.here, parlour.visit):
+        parlour.page.wait(f"{STATUS}.textContent === 'not connected: replaced'")
 
 
 def test_a_token_that_ends_is_renewed_on_the_socket(parlour: Parlour) -> None:

@@ -299,7 +299,10 @@ def test_a_session_goes_on_at_a_node_that_does_not_know_it(here: World) -> None:
     assert names_at_origin(here, ada, diary) == [said.id for said in diary.numbered]
 
 
-def test_whoever_is_replaced_does_not_come_back(door: World, ada: Visit) -> None:
+def test_whoever_is_replaced_does_not_come_back(
+    door: World, ada: Visit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("loadtests.reconnect.LATE_S", 0)  # nothing of theirs may come late
 
     async def story(client: Client, diary: Diary) -> None:
         await say(client, spins(ada, 1))
