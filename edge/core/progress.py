@@ -7,9 +7,9 @@ from typing import Final
 
 import msgspec
 
-MISSING_RANGES_MAX: Final = 513
-"""Ranges told: a window of 1,024 numbers has at most 512 holes, and what is older is one more.
-About 6 KiB of a verdicts frame."""
+MISSING_RANGES_MAX: Final = 1025
+"""Ranges told: a window of 1,024 numbers has at most 512 holes, what is given up above it leaves
+as many, and what is older is one more. About 12 KiB of a verdicts frame."""
 
 _ones: Final = re.compile("1+").finditer
 

@@ -56,6 +56,13 @@ class Session:
         return progress.settled, progress.highest, list(progress.missing)
 
 
+def test_all_the_holes_of_a_window_and_of_what_is_given_up_above_it_are_told() -> None:
+    """Else what is durable between the oldest of them has no verdict as long as they stay."""
+    ada = Session(*range(2, WINDOW + 1, 2)).refuse(*range(WINDOW + 2, 2 * WINDOW + 1, 2))
+
+    assert ada.progress() == (0, 2 * WINDOW, [(n, n) for n in range(1, 2 * WINDOW, 2)])
+
+
 def test_a_session_nobody_knows_is_at_nought() -> None:
     ada = Session()
 

@@ -7,8 +7,8 @@ the stored one only bad news goes out.
 A token may name a key that its issuer has begun to use since, or does not use any more; then the
 keys are fetched, at most as often as the keyring does that for all, and the token is tried once
 more. A newer token is only called invalid when they were fetched: when they could not be, or not
-again so soon, it cannot be judged now, and the one before it goes on counting. One fetch is under way for a socket at most; of several tokens that wait for it, the last
-one is tried.
+again so soon, it cannot be judged now, and the one before it goes on counting. One fetch is
+under way for a socket at most; of several tokens that wait for it, the last one is tried.
 """
 
 import asyncio
@@ -66,17 +66,21 @@ class Bearer:
         self._try(b"Bearer " + token.encode(), is_new=True)
 
     def _try(
-        self, authorization: bytes, *, is_new: bool, fetched: Refetched | None = None
+        self,
+        authorization: bytes,
+        *,
+        is_new: bool,
+        fetched: tuple[str, Refetched] | None = None,
     ) -> None:
         try:
             principal = greet([authorization], self._host.house, self._host.clock.now())
         except Reject as reject:
             if not isinstance(reject, UnknownKey):
                 self._holder.learn(reject, is_new=is_new)
-            elif fetched is None:
+            elif fetched is None or fetched[0] != reject.issuer:  # that was for another token
                 self._untried = authorization, is_new
                 self._fetch_soon(reject.issuer)
-            elif is_new and fetched in UNTOLD:
+            elif is_new and fetched[1] in UNTOLD:
                 self._holder.learn(keys_unavailable(reject.issuer), is_new=True)
             else:  # a key that was there and is gone was dropped: no fetch need tell
                 self._holder.learn(reject, is_new=is_new)
@@ -99,7 +103,7 @@ class Bearer:
         Cancelled, which only the end of the loop does, it leaves the token untried.
         """
         try:
-            fetched = await self._host.keys.refetch(issuer)
+            fetched = issuer, await self._host.keys.refetch(issuer)
             self._is_fetching = False
             untried, self._untried = self._untried, None
             if untried is not None and self._holder.is_open:

@@ -5,15 +5,18 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from edge.core.authenticate import UnknownKey
 from edge.core.principal import Principal
 from edge.core.reject import Reason, Reject
 from edge.shell.keys.refetched import Refetched
+from edge.shell.stream import bearer as module
 from edge.shell.stream.bearer import Bearer
 from tests.fakes import ISSUER, NOW, NOW_S, SESSION, bearer, player_token
 from tests.fakes_directives import revocation
 from tests.fakes_loop import play
 from tests.fakes_talk import Lobby
 
+OTHER = "https://other.example"
 NEWER = player_token(exp=NOW_S + 7200)
 NEWEST = player_token(exp=NOW_S + 7201)
 
@@ -140,6 +143,24 @@ def test_a_newer_token_is_called_invalid_only_when_its_key_was_looked_for(
         return holder
 
     assert play(lobby.clock, story()).learnt == [(reason, True)]
+
+
+def test_a_fetch_for_one_issuer_says_nothing_of_the_keys_of_another(
+    lobby: Lobby, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unknown(authorization: list[bytes], *_: object) -> Principal:
+        raise UnknownKey(OTHER if NEWER.encode() in authorization[0] else ISSUER, "new")
+
+    async def story() -> FakeHolder:
+        token, holder = borne(lobby)
+        monkeypatch.setattr(module, "greet", unknown)
+        token.look()
+        token.replace(NEWER)
+        await asyncio.sleep(1)
+        return holder
+
+    assert play(lobby.clock, story()).learnt == [(Reason.TOKEN_INVALID, True)]
+    assert lobby.refetcher.asked == [ISSUER, OTHER]
 
 
 @pytest.mark.parametrize("otherwise", [Refetched.FAILED, Refetched.TOO_SOON])
