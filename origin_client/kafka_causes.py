@@ -117,6 +117,10 @@ class Causes(Ailments):
             log.warning("origin unavailable", extra={"cause": cause})
         return is_news
 
+    def keep(self, topic: str, cause: str) -> None:
+        """Note it as :meth:`put` does, without a line: whoever it is raised to writes that."""
+        super().put(topic, cause)
+
     @override
     def clear(self, topic: str) -> str | None:
         """Note that *topic* works now."""

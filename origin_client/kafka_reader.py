@@ -2,18 +2,25 @@
 
 In go a topic and a position; out come records in the order of their partition. An offset that
 is not there is told, never skipped: whoever names one wants to know that something is missing.
+
+Whether a topic can be read is told too, and known from the brokers alone: it can, when each of
+its partitions has yielded something, be it only its end, since the last trouble. A topic that is
+written to seldom would be silent for hours whatever becomes of it, and one that was deleted is
+silent for ever, so that a follower asks the brokers in each longer silence. What it may not read
+a fetch is told at once.
 """
 
+import contextlib
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Final, TypeAlias, TypeVar
 
-from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from origin_client.kafka_causes import Causes, Errors, explain
+from origin_client.kafka_causes import Causes, Errors, explain, is_of_topic
 from origin_client.kafka_options import Configuration, KafkaOptions, redacted
 from origin_client.kafka_survey import Right, survey
 from origin_client.origin import OriginError, OriginUnavailable, Record
@@ -39,6 +46,7 @@ class KafkaReader:
         self._options = options
         self._connect = connect
         self._closed = threading.Event()
+        self._causes = Causes()
 
     def subscribe(
         self, topic: str, position: Mapping[int, int], *, follow: bool = False
@@ -57,16 +65,12 @@ class KafkaReader:
                 suit a reader.
             OriginUnavailable: No broker answers a reader that does not follow, or it refuses.
         """
-        subscription = _Subscription(
-            self._options, topic, self._closed, self._connect, follow=follow
-        )
         try:
-            yield from subscription.records(position)
+            with self._subscribed(topic, follow=follow) as subscription:
+                yield from subscription.records(position)
         except OriginUnavailable:
             if not self._closed.is_set():
                 raise
-        finally:
-            subscription.close()
 
     def end(self, topic: str) -> dict[int, int]:
         """Return the offset that comes next, by partition; an unknown topic has none.
@@ -75,13 +79,15 @@ class KafkaReader:
             OriginError: The options do not suit a reader.
             OriginUnavailable: No broker answers, it refuses, or the reader was closed.
         """
-        subscription = _Subscription(
-            self._options, topic, self._closed, self._connect, follow=False
-        )
-        try:
+        with self._subscribed(topic, follow=False) as subscription:
             return subscription.ends()
-        finally:
-            subscription.close()
+
+    def health(self, topic: str) -> str | None:
+        """Name what keeps *topic* from being read; ``None`` when nothing is known to.
+
+        A trouble is over when the whole topic is read again, not when somebody tries.
+        """
+        return self._causes.of(topic)
 
     def survey(self, topics: Sequence[str], timeout_s: float) -> list[str]:
         """Say which of *topics* do not exist, or may not be read.
@@ -95,16 +101,51 @@ class KafkaReader:
         """End every subscription."""
         self._closed.set()
 
+    @contextlib.contextmanager
+    def _subscribed(self, topic: str, *, follow: bool) -> Generator["_Subscription"]:
+        """Make a client, and leave none behind; remember what it fails by.
+
+        Raises:
+            OriginError: The options do not suit a reader.
+        """
+        try:
+            subscription = _Subscription(
+                self._open, topic, self._closed, self._causes, follow=follow
+            )
+            with contextlib.closing(subscription):
+                yield subscription
+        except (OriginError, OriginUnavailable) as error:
+            if not self._closed.is_set():
+                self._causes.keep(topic, str(error))
+            raise
+
+    def _open(self, errors: Errors) -> Consumer:
+        """Make a client that tells *errors* what is wrong with its connections.
+
+        Raises:
+            OriginError: The options do not suit a reader.
+        """
+        configuration = self._options.consumer() | {"error_cb": errors.note}
+        try:
+            return self._connect(configuration)
+        except KafkaException as error:
+            said = redacted(error.args[0].str(), configuration)
+            raise OriginError(f"the options do not suit a reader: {said}") from None
+
 
 class _Subscription:
-    """One consumer, from its making to its end; one thread."""
+    """One consumer, from its making to its end; one thread.
+
+    Raises:
+        OriginError: It cannot be made.
+    """
 
     def __init__(
         self,
-        options: KafkaOptions,
+        open_: Callable[[Errors], Consumer],
         topic: str,
         closed: threading.Event,
-        connect: Connect,
+        causes: Causes,
         *,
         follow: bool,
     ) -> None:
@@ -112,13 +153,9 @@ class _Subscription:
         self._closed = closed
         self._follow = follow
         self._errors = Errors()
-        self._causes = Causes()
-        configuration = options.consumer() | {"error_cb": self._errors.note}
-        try:
-            self._consumer = connect(configuration)
-        except KafkaException as error:
-            said = redacted(error.args[0].str(), configuration)
-            raise OriginError(f"the options do not suit a reader: {said}") from None
+        self._causes = causes
+        self._unheard: set[int] = set()  # partitions that have yielded nothing, no end either
+        self._consumer = open_(self._errors)
 
     def close(self) -> None:
         """End the client's threads."""
@@ -138,6 +175,7 @@ class _Subscription:
             messages = self._consumer.consume(RECORDS_MAX, SLICE_S)
             for message in messages:
                 number, offset = self._place(message)
+                self._unheard.discard(number)
                 if message.error() is None and offset < ends.get(number, 0):
                     yield _record(message, number, offset)
                 if offset + 1 >= ends.get(number, 0):
@@ -145,7 +183,7 @@ class _Subscription:
             if messages:
                 heard_s = self._hear()
             elif time.monotonic() - heard_s > SILENCE_MAX_S:
-                self._bear(self._errors.cause(self._topic))
+                heard_s = self._bear_silence()
 
     def ends(self) -> dict[int, int]:
         """Return where each partition ends now.
@@ -156,24 +194,52 @@ class _Subscription:
         return {number: self._watermarks(number)[1] for number in sorted(self._partitions())}
 
     def _hear(self) -> float:
-        """Note that brokers answer, and when."""
+        """Note that brokers answer, and when; the trouble is over if all of the topic is read."""
         self._errors.clear()
-        self._causes.clear(self._topic)
+        if not self._unheard:
+            self._causes.clear(self._topic)
         return time.monotonic()
 
-    def _bear(self, cause: str | None) -> None:
-        """Note a long silence; for a follower it may only be that nothing is written.
+    def _bear_silence(self) -> float:
+        """Find out in a silence whether only nothing is written; return since when it lasts.
+
+        Raises:
+            OriginUnavailable: As :meth:`_bear`; or the topic is gone, or not for us.
+        """
+        is_patient = self._follow and not self._errors.are_of_credentials
+        lack = self._doubt() if is_patient else self._silence
+        if lack is None:
+            return self._hear()
+        self._bear(self._errors.cause(self._topic) or lack)
+        return time.monotonic() - SILENCE_MAX_S + ASK_S  # so late it is asked again
+
+    def _doubt(self) -> str | None:
+        """Ask whether the topic can be read; return why not.
+
+        Raises:
+            OriginUnavailable: It is gone, or not for us.
+        """
+        try:
+            found: Any = self._consumer.list_topics(self._topic, ASK_S)
+        except KafkaException:
+            return self._silence
+        topic = found.topics[self._topic]
+        if topic.error is not None:
+            raise OriginUnavailable(explain(topic.error, self._topic))
+        without = [n for n, each in topic.partitions.items() if each.error is not None]
+        lost = min([*without, *self._unheard], default=None)
+        return None if lost is None else f"{self._topic}: partition {lost} cannot be read"
+
+    def _bear(self, cause: str) -> None:
+        """Tell that no broker has answered for long, and wait for one.
 
         Raises:
             OriginUnavailable: This is no follower; or only a new client would read the
                 password and certificates again.
         """
         if not self._follow or self._errors.are_of_credentials:
-            raise OriginUnavailable(cause or self._silence)
-        if cause is None:
-            self._causes.clear(self._topic)
-        else:
-            self._causes.put(self._topic, cause)
+            raise OriginUnavailable(cause)
+        self._causes.put(self._topic, cause)
 
     def _begin(self, position: Mapping[int, int]) -> dict[int, int]:
         """Go to *position*; return, of each partition with something to come, where it ends."""
@@ -194,6 +260,7 @@ class _Subscription:
             if self._follow or place.offset < end:
                 ends[number] = sys.maxsize if self._follow else end
                 places.append(place)
+        self._unheard = set(ends)
         self._consumer.assign(places)
         return ends
 
@@ -213,6 +280,7 @@ class _Subscription:
                 raise OriginUnavailable(explain(topic.error, self._topic))
             if not self._follow:
                 return set()
+            self._causes.put(self._topic, explain(topic.error, self._topic))
             self._closed.wait(ASK_S)
 
     def _ask(self, question: Callable[[float], AnswerT]) -> AnswerT:
@@ -222,12 +290,12 @@ class _Subscription:
             self._check_open()
             try:
                 answer = question(ASK_S)
-            except KafkaException:
+            except KafkaException as failure:
                 self._consumer.poll(0)  # what is wrong with the connections is told there
                 if time.monotonic() - asked_s > SILENCE_MAX_S:
-                    self._bear(self._errors.cause(self._topic) or self._silence)
+                    self._bear(self._cause(failure.args[0]))
             else:
-                self._hear()
+                self._errors.clear()
                 return answer
 
     def _place(self, message: Message) -> tuple[int, int]:
@@ -247,6 +315,12 @@ class _Subscription:
                 f"{self._topic} has no offset {offset} in partition {number} any more"
             )
         raise OriginUnavailable(explain(error, self._topic))
+
+    def _cause(self, fault: KafkaError) -> str:
+        """Say why a question was not answered: a topic that is gone has no leader to ask."""
+        if is_of_topic(fault):
+            return explain(fault, self._topic)
+        return self._errors.cause(self._topic) or self._silence
 
     def _check_open(self) -> None:
         if self._closed.is_set():

@@ -151,6 +151,15 @@ class Surveyable(Protocol):
 
 
 @runtime_checkable
+class Telling(Protocol):
+    """A reader that knows whether a topic that it follows can be read, record or no record."""
+
+    def health(self, topic: str) -> str | None:
+        """Name what keeps *topic* from being read now; ``None`` when nothing is known to."""
+        ...
+
+
+@runtime_checkable
 class Watchful(Protocol):
     """An origin that can find out by itself, from now on, which topics do not work."""
 

@@ -5,24 +5,29 @@ The gateway's own stories with it: ``tests/system``.
 
 import contextlib
 import os
+import re
 import threading
+import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
-from origin_client import kafka_sender
+from origin_client import kafka_reader, kafka_sender
 from origin_client.open import open_origin, open_reader
 from origin_client.origin import (
     Options,
     Origin,
+    OriginError,
     OriginUnavailable,
     Outgoing,
     Refusal,
     Surveyable,
+    Telling,
     Watchful,
 )
 from tests.fakes_kafka import wait_until
@@ -184,6 +189,80 @@ def test_what_topics_lack_is_told_before_anything_is_read(broker: Broker) -> Non
         f"{OTHER} may not be read; allow this user to",
         "edge.nobody.v1 does not exist; create it, the gateway never does",
     ]
+
+
+@contextlib.contextmanager
+def following(broker: Broker) -> Generator[tuple[Telling, list[bytes]]]:
+    """Follow a topic from its beginning, anew after each failure; yield who does, and what came."""
+    reader, closed = open_reader(f"kafka://{broker.bootstrap}", {}), threading.Event()
+    values: list[bytes] = []
+
+    def follow() -> None:
+        while not closed.wait(0.01):
+            with contextlib.suppress(OriginError, OriginUnavailable):
+                values.extend(each.value for each in reader.subscribe(TOPIC, {}, follow=True))
+
+    follower = threading.Thread(target=follow)
+    follower.start()
+    try:
+        assert isinstance(reader, Telling)
+        yield reader, values
+    finally:
+        closed.set()
+        reader.close()
+        follower.join()
+
+
+def publish(broker: Broker, number: int) -> None:
+    with contextlib.closing(open_origin(f"kafka://{broker.bootstrap}", {})) as origin:
+        assert origin.publish(TOPIC, [record(number)]) == []
+
+
+def test_what_keeps_a_follower_from_a_topic_is_told_until_it_is_over(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Missing, made, deleted, made anew, denied, hidden: each time found out without a restart."""
+    monkeypatch.setattr(kafka_reader, "SILENCE_MAX_S", 0.3)
+    broker.delete_topic(TOPIC)
+    missing = f"{TOPIC} (does not exist|was deleted); create it, the gateway never does"
+    barred = f"{TOPIC} may not be used; allow this user to"
+    with following(broker) as (reader, values):
+
+        def wait_until_told(cause: str) -> None:
+            wait_until(lambda: re.fullmatch(cause, str(reader.health(TOPIC))) is not None)
+
+        wait_until_told(missing)
+        broker.create_topic(TOPIC)
+        wait_until_told("None")
+        publish(broker, 1)
+        broker.delete_topic(TOPIC)
+        wait_until_told(missing)
+        broker.create_topic(TOPIC)
+        wait_until_told("None")
+        for bar in (partial(broker.deny, operation="READ"), broker.hide):
+            bar(TOPIC)
+            wait_until_told(barred)
+            broker.allow(TOPIC)
+            wait_until_told("None")
+        publish(broker, 2)
+        wait_until(lambda: values[-1:] != [] and values[-1].startswith(b"2 "))
+
+
+def test_a_follower_of_a_topic_that_nobody_writes_to_tells_of_no_trouble(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though in each silence it asks the brokers."""
+    monkeypatch.setattr(kafka_reader, "SILENCE_MAX_S", 0.0)
+    broker.create_topic(TOPIC)
+    with following(broker) as (reader, values):
+        publish(broker, 1)
+        wait_until(lambda: len(values) == 1)
+        told: set[str | None] = set()
+        for _ in range(50):
+            time.sleep(0.02)
+            told.add(reader.health(TOPIC))
+
+    assert told == {None}
 
 
 @dataclass

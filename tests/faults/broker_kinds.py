@@ -12,6 +12,7 @@ from typing import Final, TypeAlias
 
 from edge.core.lane import Lane
 from tests.faults import faults
+from tests.faults.broker_probe import check_mute, check_slow
 from tests.faults.broker_stage import (
     ALL,
     APART,
@@ -31,6 +32,9 @@ CUTS: Final = 4  # in a row, each of the connections that the last one made
 CUT_S: Final = 0.3  # by then a new connection has said something
 TOGGLES: Final = 10
 ALLOWED_MAX_S: Final = 0.15  # a backlog's first requests are written by then, its last are not
+LATENCY_S: Final = 0.15  # each way; more than an idle broker's answer takes both ways
+NARROW_BYTES_PER_S: Final = 20_000
+PADDING_BYTES: Final = 6000  # of a question that takes 0.3 s through there
 DENIED_LANES: Final = (Lane.BET, Lane.WALLET, Lane.GAME)
 
 
@@ -47,7 +51,7 @@ def restart(stage: Stage) -> None:
 
 def hang_5_s(stage: Stage) -> None:
     """SIGSTOP for 5 s."""
-    with faults.hung(stage.broker):
+    with faults.hung(stage.broker), check_mute(stage):
         stage.last(5)
 
 
@@ -60,7 +64,7 @@ def hang_12_s(stage: Stage) -> None:
 def stutter(stage: Stage) -> None:
     """SIGSTOP and SIGCONT by turns."""
     for _ in range(5):
-        with faults.hung(stage.broker):
+        with faults.hung(stage.broker), check_mute(stage):
             stage.last(stage.rng.uniform(0.1, 0.8))
         time.sleep(stage.rng.uniform(0.05, 0.4))
 
@@ -156,13 +160,16 @@ def cut_answers(stage: Stage) -> None:
 
 def be_late(stage: Stage) -> None:
     """Latency of 150 to 300 ms each way."""
-    with faults.late(stage.proxy.up, stage.proxy.down, latency_s=0.15, jitter_s=0.15):
+    ways = (stage.proxy.up, stage.proxy.down)
+    with faults.late(*ways, latency_s=LATENCY_S, jitter_s=LATENCY_S):
+        check_slow(stage, len(ways) * LATENCY_S)
         stage.last(3)
 
 
 def be_narrow(stage: Stage) -> None:
     """Less passes than comes in."""
-    with faults.narrow(stage.proxy.up, bytes_per_s=20_000):
+    with faults.narrow(stage.proxy.up, bytes_per_s=NARROW_BYTES_PER_S):
+        check_slow(stage, PADDING_BYTES / NARROW_BYTES_PER_S, PADDING_BYTES)
         stage.last(3)
 
 

@@ -157,6 +157,20 @@ def test_a_cause_of_many_topics_is_logged_once_and_so_is_its_end(
     ]
 
 
+def test_a_cause_that_is_raised_too_is_kept_without_a_line_and_its_end_has_one(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    causes = Causes()
+    with caplog.at_level(logging.INFO):
+        causes.keep("a", "no broker")
+        kept, silent = causes.of("a"), lines(caplog)
+        causes.put("a", "no broker")
+        causes.clear("a")
+
+    assert (kept, silent) == ("no broker", [])
+    assert lines(caplog) == [("origin works again", "no broker")]
+
+
 def test_each_topic_has_its_own_cause(caplog: pytest.LogCaptureFixture) -> None:
     causes = Causes()
     causes.put("a", "a does not exist")

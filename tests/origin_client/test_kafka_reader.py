@@ -1,6 +1,5 @@
 """``origin_client.kafka_reader``: from a position on, nothing skipped, and an end to waiting."""
 
-import itertools
 import logging
 import threading
 from collections.abc import Callable, Iterator
@@ -8,10 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 import pytest
-from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from origin_client import kafka_reader
-from origin_client.kafka_causes import ERROR_AGE_MAX_S
 from origin_client.kafka_options import Configuration, KafkaOptions
 from origin_client.kafka_reader import KafkaReader
 from origin_client.log_layout import CONTENT_TYPE
@@ -111,23 +109,53 @@ def test_it_can_be_surveyed() -> None:
 
 
 @dataclass
+class FakePartition:
+    """What the brokers say of a partition."""
+
+    error: KafkaError | None = None
+
+
+@dataclass
 class FakeTopic:
     """What the brokers say of a topic."""
 
     error: KafkaError | None = None
-    partitions: tuple[int, ...] = (0,)
+    partitions: dict[int, FakePartition] = field(default_factory=lambda: {0: FakePartition()})
+
+
+BROKER_AWAY = KafkaException(kafka_error("_TRANSPORT"))
+MISSING = FakeTopic(kafka_error("UNKNOWN_TOPIC_OR_PART"))
+LEADERLESS = FakeTopic(partitions={0: FakePartition(kafka_error("LEADER_NOT_AVAILABLE"))})
+TWO = {0: FakePartition(), 1: FakePartition()}
 
 
 @dataclass
 class FakeConsumer:
-    """Plays what it is told: one partition, offsets 0 to 2, unless said otherwise."""
+    """Plays what it is told: one partition, offsets 0 to 2, unless said otherwise.
+
+    Attributes:
+        script: What each ``consume`` returns; then nothing.
+        topics: What each ``list_topics`` tells, or raises; then that all is well.
+        assigned: Where it reads.
+        is_closed: Whether it is.
+        when_dry: Called when the script is at its end.
+        says: Errors of connections, told at the next ``consume``.
+        watermarks: Raised by each question for them, one after the other.
+        asked: How often the topic was asked for.
+        slept: Called with the time that each ``consume`` takes.
+    """
 
     script: list[list[Message]] = field(default_factory=list[list[Message]])
-    topics: list[FakeTopic] = field(default_factory=list[FakeTopic])
+    topics: list[FakeTopic | KafkaException] = field(
+        default_factory=list[FakeTopic | KafkaException]
+    )
     assigned: list[TopicPartition] = field(default_factory=list[TopicPartition])
     is_closed: bool = False
     when_dry: Callable[[], None] = lambda: None
     says: list[KafkaError] = field(default_factory=list[KafkaError])
+    watermarks: list[KafkaException] = field(default_factory=list[KafkaException])
+    asked: int = 0
+    slept: Callable[[float], None] = lambda _: None
     configuration: Configuration = field(default_factory=dict[str, Any])
 
     def connect(self, configuration: Configuration) -> Consumer:
@@ -142,13 +170,22 @@ class FakeConsumer:
     def list_topics(self, topic: str, timeout: float) -> FakeMetadata:
         """Tell of the topic, as of the next in the script."""
         assert timeout > 0
+        self.asked += 1
         found = self.topics.pop(0) if self.topics else FakeTopic()
+        if isinstance(found, KafkaException):
+            raise found
         return FakeMetadata({topic: found})  # type: ignore[dict-item]  # with partitions
 
     def get_watermark_offsets(self, _: TopicPartition, timeout: float) -> tuple[int, int]:
         """Three records are there."""
         assert timeout > 0
+        if self.watermarks:
+            raise self.watermarks.pop(0)
         return 0, 3
+
+    def poll(self, timeout: float) -> None:
+        """Tell nothing of connections."""
+        assert timeout == 0
 
     def assign(self, places: list[TopicPartition]) -> None:
         """Go there."""
@@ -162,6 +199,7 @@ class FakeConsumer:
             self.configuration["error_cb"](self.says.pop())
         if not self.script:
             self.when_dry()
+        self.slept(timeout)
         return self.script.pop(0) if self.script else []
 
     def close(self) -> None:
@@ -169,12 +207,14 @@ class FakeConsumer:
         self.is_closed = True
 
 
-def message(offset: int, value: bytes | None = b"{}", **members: object) -> Message:
-    return Message(topic=TOPIC, partition=0, offset=offset, value=value, **members)  # type: ignore[arg-type]  # as the test needs them
+def message(
+    offset: int, value: bytes | None = b"{}", partition: int = 0, **members: object
+) -> Message:
+    return Message(topic=TOPIC, partition=partition, offset=offset, value=value, **members)  # type: ignore[arg-type]  # as the test needs them
 
 
-def told(name: str, offset: int) -> Message:
-    return message(offset, None, error=kafka_error(name))
+def told(name: str, offset: int, partition: int = 0) -> Message:
+    return message(offset, None, partition, error=kafka_error(name))
 
 
 def test_a_reader_that_does_not_follow_ends_where_the_partition_did() -> None:
@@ -250,8 +290,7 @@ def test_a_follower_has_patience_and_ends_when_it_is_closed(
 
 def test_a_follower_waits_for_a_topic_to_come(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kafka_reader, "ASK_S", 0.001)
-    missing = FakeTopic(kafka_error("UNKNOWN_TOPIC_OR_PART"))
-    fake = FakeConsumer([[message(0)]], topics=[missing, missing, FakeTopic()])
+    fake = FakeConsumer([[message(0)]], topics=[MISSING, MISSING, FakeTopic()])
     reader = fake.reader()
     fake.when_dry = reader.close
 
@@ -264,38 +303,178 @@ def told_of(caplog: pytest.LogCaptureFixture) -> list[tuple[str, object]]:
     return [(record.getMessage(), record.__dict__["cause"]) for record in caplog.records]
 
 
+QUIET: list[list[Message]] = [[]] * 60
+"""Twelve seconds."""
+GONE = kafka_error("_TRANSPORT", "a:1/1: gone")
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Moves the time, which stands still else."""
+    now_s = [1000.0]
+    monkeypatch.setattr("time.monotonic", lambda: now_s[0])
+
+    def move(seconds: float) -> None:
+        now_s[0] += seconds
+
+    return move
+
+
+def follow(fake: FakeConsumer, *offsets: int) -> KafkaReader:
+    """Follow until the script is at its end; these records must come."""
+    reader = fake.reader()
+    fake.when_dry = reader.close
+    records = reader.subscribe(TOPIC, {}, follow=True)
+    assert tuple(record.offset for record in records) == offsets
+    return reader
+
+
 def test_a_follower_tells_once_that_brokers_left_and_once_that_they_are_back(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    clock: Callable[[float], None], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    monkeypatch.setattr(kafka_reader, "SILENCE_MAX_S", -1.0)
-    fake = FakeConsumer([[message(0)], [], [], [message(1)], []])
+    fake = FakeConsumer([[message(0)], *QUIET, [message(1)], []], slept=clock)
     reader = fake.reader()
     fake.when_dry = reader.close
 
-    offsets: list[int] = []
+    told_at: list[str | None] = []
     for record in reader.subscribe(TOPIC, {}, follow=True):
-        offsets.append(record.offset)
-        fake.says = [kafka_error("_TRANSPORT", "a:1/1: gone")] if record.offset == 0 else []
+        told_at.append(reader.health(TOPIC))
+        if record.offset == 0:
+            fake.says, fake.topics = [GONE], [BROKER_AWAY] * 9
 
     cause = "a broker cannot be reached: a:1: gone"
-    assert offsets == [0, 1]
+    assert told_at == [None, cause]
+    assert reader.health(TOPIC) is None
     assert told_of(caplog) == [("origin unavailable", cause), ("origin works again", cause)]
 
 
-def test_a_follower_of_a_quiet_topic_forgets_what_nobody_repeats(
+@pytest.mark.parametrize(
+    ("found", "cause"),
+    [
+        (BROKER_AWAY, f"{TOPIC}: no broker answers"),
+        (LEADERLESS, f"{TOPIC}: partition 0 cannot be read"),
+    ],
+    ids=["away", "leaderless"],
+)
+def test_a_follower_of_a_quiet_topic_asks_whether_it_can_be_read(
+    clock: Callable[[float], None], found: FakeTopic | KafkaException, cause: str
+) -> None:
+    fake = FakeConsumer([[told("_PARTITION_EOF", 3)]], [FakeTopic(), *[found] * 9], slept=clock)
+    fake.script += QUIET
+    assert follow(fake).health(TOPIC) == cause
+
+    fake = FakeConsumer([[told("_PARTITION_EOF", 3)]], [FakeTopic(), found], slept=clock)
+    fake.script += QUIET
+    assert follow(fake).health(TOPIC) is None
+
+
+@pytest.mark.parametrize(
+    ("fault", "cause"),
+    [
+        ("UNKNOWN_TOPIC_OR_PART", "does not exist; create it"),
+        ("TOPIC_AUTHORIZATION_FAILED", "may not be used; allow this user to"),
+    ],
+)
+def test_a_quiet_topic_that_is_taken_away_is_told(
+    clock: Callable[[float], None], fault: str, cause: str
+) -> None:
+    gone = FakeTopic(kafka_error(fault))
+    fake = FakeConsumer([[told("_PARTITION_EOF", 3)]], [FakeTopic(), gone], slept=clock)
+    reader = fake.reader()
+
+    with pytest.raises(OriginUnavailable, match=cause):
+        list(reader.subscribe(TOPIC, {}, follow=True))
+
+    assert cause in str(reader.health(TOPIC))
+    assert fake.is_closed
+
+
+@pytest.mark.parametrize(("found", "pause_s"), [(FakeTopic(), 10), (BROKER_AWAY, 1)])
+def test_brokers_are_asked_seldom_and_only_in_a_silence(
+    clock: Callable[[float], None], found: FakeTopic | KafkaException, pause_s: int
+) -> None:
+    """Every ten seconds, or every second while something is wrong."""
+    fake = FakeConsumer(
+        [[told("_PARTITION_EOF", 3)]], [FakeTopic(), *[found] * 99], slept=clock
+    )
+    fake.script += [[]] * 250
+
+    follow(fake)
+
+    assert 0 < fake.asked - 1 <= 50 / pause_s
+    busy = FakeConsumer([[message(n)] for n in range(250)], slept=clock)
+    busy.script.append([])
+    follow(busy, *range(250))
+    assert busy.asked == 1
+
+
+def test_a_missing_topic_is_told_until_all_of_it_is_read(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    """That it is there is not enough, nor that a part of it can be read."""
     caplog.set_level(logging.INFO)
-    monkeypatch.setattr(kafka_reader, "SILENCE_MAX_S", -1.0)
-    fake = FakeConsumer([[], [], []], says=[kafka_error("_TRANSPORT", "a:1/1: gone")])
+    monkeypatch.setattr(kafka_reader, "ASK_S", 0.001)
+    eof = told("_PARTITION_EOF", 3)
+    fake = FakeConsumer(
+        [[message(0)], [], [eof], [told("_PARTITION_EOF", 3, 1), message(4)], []],
+        topics=[MISSING, MISSING, FakeTopic(partitions=TWO)],
+    )
     reader = fake.reader()
     fake.when_dry = reader.close
-    moments = itertools.count(0.0, ERROR_AGE_MAX_S / 3)
-    monkeypatch.setattr("time.monotonic", lambda: next(moments))
 
-    assert list(reader.subscribe(TOPIC, {}, follow=True)) == []
-    assert [line for line, _ in told_of(caplog)] == ["origin unavailable", "origin works again"]
+    told_at = [reader.health(TOPIC) for _ in reader.subscribe(TOPIC, {}, follow=True)]
+
+    cause = f"{TOPIC} does not exist; create it, the gateway never does"
+    assert told_at == [cause, cause]
+    assert reader.health(TOPIC) is None
+    assert told_of(caplog) == [("origin unavailable", cause), ("origin works again", cause)]
+
+
+def test_what_a_reader_ends_by_is_told_until_the_topic_is_read_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The brokers tell all of the topic to who may not read it; and whoever is raised to logs."""
+    fake = FakeConsumer([[told("TOPIC_AUTHORIZATION_FAILED", 0)], [told("_PARTITION_EOF", 3)]])
+    fake.script.append([])
+    reader = fake.reader()
+    fake.when_dry = reader.close
+
+    with pytest.raises(OriginUnavailable):
+        list(reader.subscribe(TOPIC, {}, follow=True))
+    lines = told_of(caplog)
+    assert reader.end(TOPIC) == {0: 3}
+    ended_by = reader.health(TOPIC)
+    records = list(reader.subscribe(TOPIC, {}, follow=True))
+
+    assert (lines, records) == ([], [])
+    assert ended_by == f"{TOPIC} may not be used; allow this user to"
+    assert reader.health(TOPIC) is None
+    assert reader.health("edge.nobody.v1") is None
+
+
+def test_a_place_that_is_gone_is_told_until_another_is_read() -> None:
+    fake = FakeConsumer([[told("_PARTITION_EOF", 3)], []])
+    reader = fake.reader()
+    fake.when_dry = reader.close
+
+    with pytest.raises(OriginError):
+        list(reader.subscribe(TOPIC, {0: 9}, follow=True))
+    assert "has no offset 9" in str(reader.health(TOPIC))
+    assert list(reader.subscribe(TOPIC, {0: 3}, follow=True)) == []
+
+    assert reader.health(TOPIC) is None
+
+
+def test_a_topic_that_goes_while_its_place_is_sought_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(kafka_reader, "SILENCE_MAX_S", -1.0)
+    unknown = KafkaException(kafka_error("UNKNOWN_TOPIC_OR_PART"))
+    fake = FakeConsumer(watermarks=[unknown])
+
+    with pytest.raises(OriginUnavailable, match="does not exist; create it"):
+        fake.reader().end(TOPIC)
 
 
 def test_a_follower_whose_login_is_refused_ends_for_a_new_client_reads_passwords_again(
@@ -342,7 +521,7 @@ def test_the_end_is_told_of_each_partition(url: str) -> None:
 
 
 def test_whoever_asked_for_the_end_leaves_no_client_behind() -> None:
-    fake = FakeConsumer(topics=[FakeTopic(partitions=(0, 1))])
+    fake = FakeConsumer(topics=[FakeTopic(partitions=TWO)])
 
     assert fake.reader().end(TOPIC) == {0: 3, 1: 3}
     assert fake.is_closed

@@ -10,6 +10,9 @@ place is gone (retention, or the topic was made anew) it begins at the end again
 spaced as a forwarder's are, there is no giving up, and nobody waits for this thread: an outage
 costs the pushes and nothing else.
 
+Whether they can be read, a reader may know by itself, between two records too: then its word is
+what operators are told. Of another a failure is told until a record comes, or for a while.
+
 What is no push is counted and skipped. People are told where it lies, at most once a minute,
 and never what it holds.
 """
@@ -28,7 +31,7 @@ from edge.shell.forward import Timing
 from edge.shell.stream.frames import text_frame
 from origin_client.give_way import give_way
 from origin_client.open import Reader
-from origin_client.origin import OriginError, OriginUnavailable, Record
+from origin_client.origin import OriginError, OriginUnavailable, Record, Telling
 
 log: Final = logging.getLogger("edge.push")
 
@@ -60,6 +63,7 @@ class Feed:
     ) -> None:
         self.faults: Final[Counter[Fault]] = Counter(dict.fromkeys(Fault, 0))
         self._reader: Final = reader
+        self._teller: Final = reader if isinstance(reader, Telling) else None
         self._give: Final = give
         self._stand: Final = stand
         self._timing: Final = timing
@@ -67,6 +71,7 @@ class Feed:
         self._breaker = Breaker()
         self._ailment: str | None = None
         self._failed_ns = 0
+        self._is_known_elsewhere = False  # whether the ailment is the reader's, who tells of it
         self._told_fault_ns: int | None = None
         self._closed: Final = threading.Event()
         # A daemon, so that an origin that never returns cannot keep the process from ending.
@@ -86,8 +91,9 @@ class Feed:
 
     def health(self) -> str | None:
         """Name the cause when no pushes are read now; ``None`` when they are. Any thread."""
-        is_over = self._now_ns() - self._failed_ns > ILL_NS
-        return None if is_over else self._ailment
+        told = None if self._teller is None else self._teller.health(PUSH_TOPIC)
+        is_over = self._is_known_elsewhere or self._now_ns() - self._failed_ns > ILL_NS
+        return told or (None if is_over else self._ailment)
 
     def step(self) -> None:
         """Follow the topic until that fails, and wait as the breaker says."""
@@ -102,7 +108,7 @@ class Feed:
             self._fail(f"unreadable: {error}")
         except Exception as error:
             log.exception("reading pushes failed")
-            self._fail(type(error).__name__, is_told=True)
+            self._fail(type(error).__name__, is_told=True, is_ours=True)
         if not self._closed.is_set():
             wait_ns = self._breaker.wait_ns(self._now_ns())
             self._timing.pause(self._closed, wait_ns / NS_PER_S)
@@ -146,13 +152,14 @@ class Feed:
             told = {"fault": fault.value, **place, "skipped_so_far": self.faults.total()}
             log.warning("a record is no push, and is skipped", extra=told)
 
-    def _fail(self, cause: str, *, is_told: bool = False) -> None:
+    def _fail(self, cause: str, *, is_told: bool = False, is_ours: bool = False) -> None:
         if self._closed.is_set():
             return
         now_ns = self._now_ns()
         is_news = cause != self._ailment or now_ns - self._failed_ns > TELL_NS
         self._breaker = self._breaker.failed(now_ns, self._timing.rng.random())
         self._ailment, self._failed_ns = cause, now_ns
+        self._is_known_elsewhere = self._teller is not None and not is_ours
         if is_news and not is_told:
             log.warning("no pushes are read now", extra={"cause": cause})
 

@@ -24,6 +24,22 @@ MINUTE_S = TELL_NS / 1e9
 
 
 @dataclass
+class TellingTopic(ScriptedTopic):
+    """Knows by itself whether it can be read.
+
+    Attributes:
+        ailment: Why not.
+    """
+
+    ailment: str | None = None
+
+    def health(self, topic: str) -> str | None:
+        """What it was told last."""
+        assert topic == PUSH_TOPIC
+        return self.ailment
+
+
+@dataclass
 class Scene:
     """A feed of a scripted topic, and what comes of it.
 
@@ -178,6 +194,36 @@ def test_an_ailment_that_is_not_repeated_is_over() -> None:
     scene.clock.advance(ILL_NS / 1e9)
 
     assert scene.feed.health() is None
+
+
+def test_a_reader_that_knows_is_believed_when_nothing_failed_and_when_it_is_over() -> None:
+    topic = TellingTopic([OriginUnavailable("away"), {}])
+    scene = Scene(topic)
+
+    topic.ailment = "does not exist"
+    before = scene.feed.health()
+    scene.steps(1)
+    topic.ailment = "may not be used"
+    scene.clock.advance(ILL_NS / 1e9 + 1)
+    still = scene.feed.health()
+    scene.steps(1)
+    topic.ailment = None
+
+    assert (before, still) == ("does not exist", "may not be used")
+    assert scene.feed.health() is None
+
+
+def test_a_bug_is_told_though_the_reader_knows_of_nothing() -> None:
+    topic = TellingTopic([OriginUnavailable("away"), ZeroDivisionError(), {}])
+    scene = Scene(topic)
+
+    scene.steps(1)
+    over = scene.feed.health()
+    scene.steps(1)
+    bug = scene.feed.health()
+    scene.clock.advance(ILL_NS / 1e9)
+
+    assert (over, bug, scene.feed.health()) == (None, "ZeroDivisionError", None)
 
 
 def test_what_is_no_push_is_counted_skipped_and_told_without_content(

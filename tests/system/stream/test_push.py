@@ -325,6 +325,48 @@ def test_a_topic_that_is_kept_from_us_costs_verdicts_nothing_and_pushes_come_lat
         assert ear.hear_until(3) == [1, 2]
 
 
+def test_a_topic_that_is_missing_or_denied_is_told_by_readiness_until_it_is_not(
+    build: Build, broker: Broker
+) -> None:
+    """The node stays ready, events have their verdicts, and nobody restarts anything."""
+    url, ada = f"kafka://{broker.bootstrap}", player("ada")
+    broker.delete_topic(PUSH_TOPIC)
+    here = build({"origin": {"url": url}})
+    with stage(here, url), listening(here, ada) as ear:
+
+        def wait_until_told(cause: str) -> None:
+            here.wait(lambda: re.fullmatch(cause, pushes(here)) is not None, cause)
+            assert ear.say(TABLE.spin(ada, 1))["refused"] == []
+
+        def mended(number: int) -> None:
+            wait_until_told("ok")
+            with contextlib.closing(open_origin(url, {})) as origin:
+                Stage(here, origin).publish(push_value(number))
+            ear.hear_until(number)
+
+        missing = f"{PUSH_TOPIC} (does not exist|was deleted); create it.*"
+        wait_until_told(missing)
+        broker.create_topic(PUSH_TOPIC)
+        mended(1)
+        broker.deny(PUSH_TOPIC, "READ")
+        wait_until_told(f"{PUSH_TOPIC} may not be used; allow this user to")
+        broker.allow(PUSH_TOPIC)
+        mended(2)
+        broker.delete_topic(PUSH_TOPIC)
+        wait_until_told(missing)
+        broker.create_topic(PUSH_TOPIC)
+        mended(3)
+
+    assert ear.numbers == [1, 2, 3]
+
+
+def pushes(here: World) -> str:
+    """What a node that is ready tells of pushes."""
+    answer = here.ask("/readyz")
+    assert (answer.status, answer.json["ready"]) == (200, True)
+    return cast("dict[str, str]", answer.json["probes"])["pushes"]
+
+
 def told(on: Stage) -> list[object]:
     """What operators are told of pushes."""
     return [line for line in on.here.log_lines() if line["logger"] == "edge.push"]
