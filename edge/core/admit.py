@@ -22,10 +22,11 @@ from edge.core.instant import Instant
 from edge.core.lane import Lane
 from edge.core.limit import ClockRules, Quotas, Tab, check_clock
 from edge.core.principal import Principal
-from edge.core.recall import Duplicate, Recall
+from edge.core.recall import Recall
 from edge.core.record import Commit, Record
 from edge.core.reject import Reason, Reject
 from edge.core.seal import Sealer
+from edge.core.session_window import Standing
 from edge.core.shed import Shedder
 from edge.core.verdict import Outcome, Verdict
 
@@ -176,7 +177,7 @@ def _verdict(
     arrival: Event | Unread, principal: Principal, house: House, tab: Tab, now: Instant
 ) -> Verdict:
     """One bad event costs its neighbours nothing: its refusal ends here."""
-    if isinstance(arrival, Unread):
+    if not isinstance(arrival, Event):  # asked of its own class, a struct answers at once
         tab.charge_probe(principal.brand)
         lane, event_id, reject = arrival.lane, arrival.id, arrival.reject
         own_seq = arrival.seq if arrival.session in (None, principal.session) else None
@@ -207,7 +208,7 @@ def _admit_event(
     except Reject:
         tab.charge_probe(brand)
         raise
-    if isinstance(known, Duplicate):
+    if not isinstance(known, Standing):
         return Verdict(_DUPLICATE, spec.lane, wire.id, known.commit, None, None, wire.seq)
     tab.charge(brand, spec.authority)
     skew = check_clock(event, house.clock_rules, now)

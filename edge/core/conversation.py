@@ -25,7 +25,7 @@ from edge.core.admit import House, Interrupted, admit_events
 from edge.core.authenticate import reconfirm
 from edge.core.decode import decode_frame
 from edge.core.instant import NS_PER_MS, NS_PER_S, Instant
-from edge.core.ops import RefusedEntry, TokenOp, VerdictsOp, encode
+from edge.core.ops import RefusedEntry, VerdictsOp, encode
 from edge.core.principal import Principal
 from edge.core.record import Commit
 from edge.core.reject import Reason, Reject
@@ -146,7 +146,7 @@ class Conversation:
             self._tell(self._frames, None, None, reject)
             self._is_due = True
             return Heard(reject=reject.alone())
-        if isinstance(op, TokenOp):
+        if not isinstance(op, list):
             self._token_frame = self._frames
             return Heard(token=op.token)
         bug = None
@@ -154,7 +154,9 @@ class Conversation:
             verdicts = admit_events(op, self.principal, self._house, now)
         except Interrupted as interrupted:
             verdicts, bug = interrupted.verdicts, interrupted.__cause__
-        size_bytes = max(len(text), EVENT_BYTES_MIN * len(verdicts))
+        size_bytes = EVENT_BYTES_MIN * len(verdicts)
+        if size_bytes < len(text):  # noqa: PLR1730  # a call of max costs more
+            size_bytes = len(text)
         frame = _Frame(self._frames, size_bytes, verdicts, self.principal, now.steady_ns)
         frame.is_cut = bug is not None
         awaited = self._register(frame)
@@ -285,7 +287,7 @@ class Conversation:
         return len(times_ns) == TRESPASSES_MAX and steady_ns - times_ns[0] <= TRESPASS_WINDOW_NS
 
 
-class _Frame:
+class _Frame(msgspec.Struct):
     """A text frame of events.
 
     Attributes:
@@ -299,30 +301,11 @@ class _Frame:
         is_cut: Whether a bug left some of its events without a verdict.
     """
 
-    __slots__ = (
-        "awaited",
-        "heard_steady_ns",
-        "is_cut",
-        "lost",
-        "number",
-        "principal",
-        "size_bytes",
-        "verdicts",
-    )
-
-    def __init__(
-        self,
-        number: int,
-        size_bytes: int,
-        verdicts: Sequence[Verdict],
-        principal: Principal,
-        heard_steady_ns: int,
-    ) -> None:
-        self.number = number
-        self.size_bytes = size_bytes
-        self.verdicts = verdicts
-        self.principal = principal
-        self.heard_steady_ns = heard_steady_ns
-        self.awaited = 0
-        self.lost: Mapping[Commit, Reject] = _NONE_LOST
-        self.is_cut = False
+    number: int
+    size_bytes: int
+    verdicts: Sequence[Verdict]
+    principal: Principal
+    heard_steady_ns: int
+    awaited: int = 0
+    lost: Mapping[Commit, Reject] = _NONE_LOST
+    is_cut: bool = False

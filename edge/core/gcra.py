@@ -73,7 +73,9 @@ class Buckets:
             0 if they were taken; else nothing was, and they will have room in so many ns.
         """
         now = now_ns * self._ticks_per_ns
-        empty_at = max(self._young.get(key) or self._old.get(key, 0), now)
+        empty_at = self._young.get(key) or self._old.get(key, 0)
+        if empty_at < now:  # noqa: PLR1730  # a call of max costs a third of all this
+            empty_at = now
         empty_at += units * self._unit_ticks
         excess = empty_at - now - self._full_ticks
         if excess > 0:

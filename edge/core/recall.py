@@ -42,6 +42,9 @@ from edge.core.reject import Reason, Reject
 from edge.core.session_window import Sessions, Standing
 
 _MS_PER_S: Final = 1000
+# A module's name is read faster than an enum's member.
+_SEEN: Final = Standing.SEEN
+_TOO_OLD: Final = Standing.TOO_OLD
 
 
 class Duplicate(msgspec.Struct, frozen=True, gc=False):
@@ -119,9 +122,9 @@ class Recall:
         if not footprint.seq:
             return Standing.IN_ORDER
         standing = self._sessions.stand(footprint.session, footprint.seq)
-        if standing is Standing.TOO_OLD:
+        if standing is _TOO_OLD:
             raise Reject(Reason.SEQUENCE_TOO_OLD, "below the session's window", pointer="/seq")
-        if standing is not Standing.SEEN:
+        if standing is not _SEEN:
             return standing
         if event.time_ms >= max(memory.table.floor_ms, since_ms):
             raise Reject(Reason.IDEMPOTENCY_CONFLICT, "number was used", pointer="/seq")

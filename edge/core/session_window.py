@@ -48,6 +48,9 @@ class Standing(enum.StrEnum):
     TOO_OLD = "too_old"
 
 
+_IN_ORDER: Final = Standing.IN_ORDER  # a module's name is read faster than an enum's member
+
+
 class Sessions:
     """All sessions of this process.
 
@@ -84,7 +87,7 @@ class Sessions:
                 return Standing.SEEN
             top = max(top, pending.highest())
         if seq == top + 1:
-            return Standing.IN_ORDER
+            return _IN_ORDER
         return Standing.SEQ_GAP if seq > top else Standing.LATE
 
     def carrier(self, session: int, seq: int) -> Commit | None:

@@ -6,7 +6,7 @@ times what counting costs here; so the hot path adds to these and
 """
 
 from bisect import bisect_left
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -66,8 +66,9 @@ class Meters:
     """
 
     def __init__(self) -> None:
-        self.received: Counter[str] = Counter()
-        self.outcomes: Counter[Tally] = Counter()
+        # What is counted for each event is no Counter: to write to one is a call in Python.
+        self.received: defaultdict[str, int] = defaultdict(int)
+        self.outcomes: defaultdict[Tally, int] = defaultdict(int)
         self.requests_refused: Counter[str] = Counter()
         self.verdict_seconds = Histogram()
         self.loop_lag_seconds = Histogram()
@@ -76,8 +77,10 @@ class Meters:
         """Count events when they are judged, before their syncs."""
         if len(verdicts) == 1:
             self.received[verdicts[0].lane or UNREAD] += 1
-        else:  # a list is counted in C: 3 µs for 50 events instead of 6, 0.5 for one of 0.2
-            self.received.update([verdict.lane or UNREAD for verdict in verdicts])
+        else:  # a list is counted in C: 3 µs for 50 events instead of 6
+            lanes = Counter([verdict.lane or UNREAD for verdict in verdicts])
+            for lane, count in lanes.items():
+                self.received[lane] += count
 
     def count_received(self) -> int:
         """Tell how many events were judged so far. Any thread."""

@@ -175,7 +175,7 @@ class Figures(Collector):
             "edge_events_received",
             "Events judged, by lane; none: not readable that far.",
             ("lane",),
-            (((lane,), meters.received[lane]) for lane in (*Lane, "none")),
+            (((lane,), meters.received.get(lane, 0)) for lane in (*Lane, "none")),
         )
         yield counter(
             "edge_events",

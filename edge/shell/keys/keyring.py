@@ -216,10 +216,12 @@ class Keyring:
 
         Returns:
             Whether there are others now, or why not; at once when the source was asked less
-            than its ``refetch_interval_ns`` ago.
+            than its ``refetch_interval_ns`` ago. A reading that is under way already may have
+            been too early for the key: if it brings nothing new, that is ``TOO_SOON``, too.
         """
         ring, now = self._rings[issuer], self._clock.now()
-        if not ring.is_renewing and not ring.is_due(now):
+        is_earlier = ring.is_renewing
+        if not is_earlier and not ring.is_due(now):
             if ring.refetch_steady_ns is not None and now.steady_ns < ring.refetch_steady_ns:
                 return Refetched.TOO_SOON if ring.error is None else Refetched.FAILED
             ring.refetch_steady_ns = now.steady_ns + ring.source.refetch_interval_ns
@@ -232,7 +234,9 @@ class Keyring:
             return Refetched.FAILED
         if _generation(ring.held) != _generation(before):
             return Refetched.CHANGED
-        return Refetched.SAME if ring.error is None else Refetched.FAILED
+        if ring.error is not None:
+            return Refetched.FAILED
+        return Refetched.TOO_SOON if is_earlier else Refetched.SAME
 
     def reload(self) -> None:
         """Have every source read again soon (SIGHUP); never waits."""

@@ -17,7 +17,7 @@ class Refetched(Enum):
     """The source could not be read, now or when it was last tried."""
 
     TOO_SOON = auto()
-    """The source was read well a moment ago, and is not asked again yet."""
+    """The source was read well a moment before the question, and is not asked again yet."""
 
 
 UNTOLD: Final = frozenset({Refetched.FAILED, Refetched.TOO_SOON})

@@ -118,7 +118,8 @@ class FrameReader:
         Raises:
             FrameError: 1002, 1003, 1007 or 1009; then nothing more can be asked for.
         """
-        while (frame := self._next_frame()) is not None:
+        # Nothing is left behind nearly every frame, and is not looked at.
+        while self._unread and (frame := self._next_frame()) is not None:
             head, content = frame
             if head & _CONTROL:
                 return head & _OPCODE, content

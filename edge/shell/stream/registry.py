@@ -60,7 +60,7 @@ class Registry(Generic[SocketT]):
 
     def __init__(self, bounds: Connections, *, per_session: int) -> None:
         self.bounds: Final = bounds
-        self.frames: Final = Counter({"in": 0, "out": 0})
+        self.frames: Final = {"in": 0, "out": 0}  # a Counter is written to by a call in Python
         self.closed: Final[Counter[str]] = Counter()
         self._per_session: Final = per_session
         self._open: Final[dict[SocketT, None]] = {}  # in the order of their coming
