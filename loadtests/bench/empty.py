@@ -38,12 +38,12 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "http.response.body", "body": _BODY})
 
 
-def serve(application: ASGIApp, sockets: Mapping[str, Any]) -> None:
+def serve(application: ASGIApp, uvicorn_options: Mapping[str, Any]) -> None:
     """Serve *application* on a free loopback port, as the gateway would, until told to end.
 
     Args:
         application: What runs.
-        sockets: What uvicorn is told of WebSockets.
+        uvicorn_options: Of its WebSockets; the rest is as the gateway's.
     """
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
@@ -60,7 +60,7 @@ def serve(application: ASGIApp, sockets: Mapping[str, Any]) -> None:
             proxy_headers=False,
             server_header=False,
             timeout_keep_alive=IDLE_S,
-            **sockets,
+            **uvicorn_options,
         )
         uvicorn.Server(config).run([sock])
 

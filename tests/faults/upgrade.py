@@ -7,9 +7,9 @@ last segments are torn. ``said.json`` is what was accepted, ``waiting.jsonl`` wh
 own ``edge spool export`` found waiting.
 
 The heir must forward what waited, once, to the letter and in its order; know all that was ever
-accepted; and take new events, under numbers of its own, behind the old ones. In the full form
-most heirs are killed before, at a drawn moment from the beginning of their start on, or at a
-named point; then what was forwarded may come again, the same to the letter.
+accepted, before and after that; and take new events, under numbers of its own, behind the old
+ones. In the full form most heirs are killed before, at a drawn moment from the beginning of their
+start on, or at a named point; then what was forwarded may come again, the same to the letter.
 """
 
 import contextlib
@@ -154,6 +154,7 @@ def take_over(here: World, tally: Tally, *, may_repeat: bool) -> list[str]:
         wrong.append(f"new events: answered {answer.status} {answer.body!r}")
     tally.new += len(new)
     wrong += drain(here.gateway)
+    wrong += _unknown(here, ada)
     if code := here.gateway.stop():
         wrong.append(f"exit code {code} after SIGTERM")
     if (here.spool / LETTERS).read_bytes() != letters:

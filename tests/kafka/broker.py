@@ -1,7 +1,7 @@
 """What tests do to a broker from outside: topics, their limits, rights and passwords."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -78,34 +78,30 @@ class Broker(BrokerProcess):
         self._wait_for_topic(name, is_there=False)
 
     def _wait_for_topic(self, name: str, *, is_there: bool) -> None:
-        """Return when clients are told the same: the controller knows it a moment before."""
-        end_s = time.monotonic() + ANSWER_TIMEOUT_S
-        while time.monotonic() < end_s:
+        def is_told() -> bool:
             topic = self._admin.list_topics(name, ANSWER_TIMEOUT_S).topics[name]
-            if is_there == (topic.error is None):
-                return
-            time.sleep(POLL_S)
+            return is_there == (topic.error is None)
+
+        wait_until(is_told, f"{name} is {'' if is_there else 'not '}there")
 
     def deny(self, topic: str, operation: str = "WRITE") -> None:
         """Let nobody write to *topic*, or ``READ`` it; everything else stays allowed."""
         # Once a topic has a rule at all, what no rule allows is denied.
         allow_all = _rule(topic, _kafka.AclOperation.ALL, _kafka.AclPermissionType.ALLOW)
-        deny = _rule(topic, _kafka.AclOperation[operation], _kafka.AclPermissionType.DENY)
-        _settle(self._admin.create_acls([allow_all, deny]))
+        denial = _rule(topic, _kafka.AclOperation[operation], _kafka.AclPermissionType.DENY)
+        _settle(self._admin.create_acls([allow_all, denial]))
         self._wait_for_denial(topic, _kafka.AclOperation[operation])
 
     def _wait_for_denial(self, topic: str, operation: Any) -> None:
-        """Return when clients are told the same: the controller knows it a moment before."""
-        end_s = time.monotonic() + ANSWER_TIMEOUT_S
-        while time.monotonic() < end_s:
+        def is_told() -> bool:
             answers = self._admin.describe_topics(
                 TopicCollection([topic]),
                 include_authorized_operations=True,
                 request_timeout=ANSWER_TIMEOUT_S,
             )
-            if operation not in answers[topic].result().authorized_operations:
-                return
-            time.sleep(POLL_S)
+            return operation not in answers[topic].result().authorized_operations
+
+        wait_until(is_told, f"{topic} denies {operation.name}")
 
     def hide(self, topic: str) -> None:
         """Let nobody use *topic*, nor learn whether it is there."""
@@ -139,6 +135,21 @@ class Broker(BrokerProcess):
         )
         change = _kafka.UserScramCredentialUpsertion(user, scram, password.encode())
         _settle(self._admin.alter_user_scram_credentials([change]))
+
+
+def wait_until(
+    is_told: Callable[[], bool], what: str, timeout_s: float = ANSWER_TIMEOUT_S
+) -> None:
+    """Return when clients are told what the controller knows: it does a moment before.
+
+    Raises:
+        TimeoutError: They are not in time; says *what* they should be told.
+    """
+    end_s = time.monotonic() + timeout_s
+    while not is_told():
+        if time.monotonic() >= end_s:
+            raise TimeoutError(f"clients are not told that {what}")
+        time.sleep(POLL_S)
 
 
 def _rule(topic: str, operation: object, permission: object) -> object:

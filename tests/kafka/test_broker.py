@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from confluent_kafka import KafkaError, KafkaException, Producer
 
-from tests.kafka.broker import Broker
+from tests.kafka.broker import Broker, wait_until
 from tests.kafka.tail import Tail
 
 pytestmark = pytest.mark.system
@@ -92,6 +92,11 @@ def test_a_denied_topic_takes_nothing_until_it_is_allowed(broker: Broker) -> Non
     assert values(broker) == []
     broker.allow(TOPIC)
     assert produce(plain(broker), b"allowed") is None
+
+
+def test_a_wait_for_what_clients_are_not_told_ends_and_says_for_what() -> None:
+    with pytest.raises(TimeoutError, match=f"not told that {TOPIC} is there"):
+        wait_until(lambda: False, f"{TOPIC} is there", timeout_s=0.0)
 
 
 def test_a_topic_has_the_limits_it_is_given(broker: Broker) -> None:

@@ -3,6 +3,7 @@
 The frames that were hit are lost, and no other.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from edge.core.frame import FRAME_BYTES_MIN, HEADER_BYTES, MARK
@@ -10,30 +11,47 @@ from tests.sim.chance import Dice
 from tests.sim.disk import PAGE_BYTES, Node, SimDisk
 
 
-def strike(dice: Dice, disk: SimDisk, directory: Path) -> tuple[bytes, str] | None:
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """What was done to a segment.
+
+    Attributes:
+        segment: Its number.
+        offset: Where the frames stand that were hit; bytes from the segment's beginning.
+        content: They, as they were.
+        what: In words.
+    """
+
+    segment: int
+    offset: int
+    content: bytes
+    what: str
+
+
+def strike(dice: Dice, disk: SimDisk, directory: Path) -> Damage | None:
     """Damage a frame of a lane's sealed segments; if a page is lost, its neighbours, too.
 
     A segment whose successor has no name on the platter yet is not sealed for sure.
 
     Returns:
-        The frames that were hit, as they were, and what was done; ``None``: there is no frame.
+        ``None``: there is no frame.
     """
-    seen = list(disk.nodes(directory, ".seg").values())[:-1]
-    sealed = disk.sealed(directory)
-    picks = [(node, frame) for node in sealed for frame in _frames(node.cached)]
-    if not picks or seen != sealed:
+    seen = list(disk.nodes(directory, ".seg").items())[:-1]
+    picks = [(name, node, frame) for name, node in seen for frame in _frames(node.cached)]
+    if not picks or [node for _, node in seen] != disk.sealed(directory):
         return None
-    node, frame = dice.choice(picks)
+    name, node, frame = dice.choice(picks)
+    segment = int(name.removesuffix(".seg"))
     page = dice.choice(frame) // PAGE_BYTES
     hit = _hit(node, page)
     if hit and dice.below(2):
         content = bytes(node.cached[hit.start : hit.stop])
         _lose(node, page)
-        return content, f"page {page} is lost"
+        return Damage(segment, hit.start, content, f"page {page} is lost")
     content = bytes(node.cached[frame.start : frame.stop])
     spot = _spot(dice, frame)
     node.flip(spot, 1 << dice.below(8))
-    return content, f"a bit flips at {spot}"
+    return Damage(segment, frame.start, content, f"a bit flips at {spot}")
 
 
 def _spot(dice: Dice, frame: range) -> int:

@@ -9,6 +9,9 @@ from tests.sim.claims import Claim
 Number = tuple[bytes, int]
 """``edgespool`` and ``edgeseq``."""
 
+Place = tuple[int, int]
+"""Segment and offset."""
+
 
 class State(enum.Enum):
     """What is known of an issue."""
@@ -33,7 +36,7 @@ class Issue:
         rank: Its place in the order of acceptance.
         state: What is known of it.
         numbers: Under which it is at the origin, or buried.
-        is_damaged: The simulation has damaged it on disk.
+        damaged: Where the simulation has damaged it on disk.
     """
 
     claim: Claim
@@ -42,9 +45,14 @@ class Issue:
     rank: int
     state: State = State.PENDING
     numbers: set[Number] = field(default_factory=set[Number])
-    is_damaged: bool = False
+    damaged: set[Place] = field(default_factory=set[Place])
 
     @property
     def lane(self) -> Lane:
         """Its lane."""
         return self.claim.lane
+
+    @property
+    def is_damaged(self) -> bool:
+        """Whether it is, anywhere."""
+        return bool(self.damaged)

@@ -22,8 +22,9 @@ from edge.shell.dead import Letter, QuarantinedLetter, RefusedLetter
 from edge.shell.spool.lane_spool import Quarantined, Stored
 from origin_client.origin import Outgoing
 from tests.sim.claims import Claim, names
+from tests.sim.damage import Damage
 from tests.sim.disk import SimDisk, Violation
-from tests.sim.issue import Issue, Number, State
+from tests.sim.issue import Issue, Number, Place, State
 from tests.sim.memory import Expected, Memory
 
 RECORD_BYTES_MAX: Final = 1400
@@ -45,14 +46,14 @@ class Ledger:
 
     Attributes:
         memory: What recall must know in this life.
-        letters: Where quarantined frames stood that were buried, and how many bytes there.
+        letters: Where quarantined frames stood that were buried, and how many bytes of them.
         settled: Records of this life that held in time, by lane;
         late: and too late.
     """
 
     def __init__(self, disk: SimDisk, root: Path, memory: Memory) -> None:
         self.memory = memory
-        self.letters: dict[Lane, dict[tuple[int, int], int]] = defaultdict(dict)
+        self.letters: dict[Lane, dict[Place, int]] = defaultdict(dict)
         self.settled = dict.fromkeys(Lane, 0)
         self.late = dict.fromkeys(Lane, 0)
         self._disk = disk
@@ -183,10 +184,11 @@ class Ledger:
                 place = frame.segment, frame.offset
                 demand(place in self.letters[lane], "a cursor ahead of a burial")
 
-    def damaged(self, lane: Lane, content: bytes) -> None:
-        """Note that the simulation has damaged what stands here."""
-        for issue in self._standing(lane, content):
-            issue.is_damaged = True
+    def damaged(self, lane: Lane, damage: Damage) -> None:
+        """Note what the simulation has damaged."""
+        for issue in self._standing(lane, damage.content):
+            offset = damage.offset + damage.content.find(issue.envelope)
+            issue.damaged.add((damage.segment, offset))
 
     def died(self) -> None:
         """End a life: what failed, and is followed by another segment, stays where it is."""
@@ -261,18 +263,24 @@ class Ledger:
 
     def finish(self) -> None:
         """Check that everything has arrived, and nothing is missing in between."""
-        absent: defaultdict[Lane, dict[Hashable, int]] = defaultdict(dict)
-        for claim in self._claims.values():
-            issues = self._issues_of(claim) if claim.is_obliged else []
-            if claim.is_obliged and not any(issue.numbers for issue in issues):
+        owed = [self._issues_of(each) for each in self._claims.values() if each.is_obliged]
+        owed += [[issue] for issue in self._issues.values() if issue.state is State.HELD]
+        for issues in owed:
+            if not any(issue.numbers for issue in issues):
                 is_damaged = any(issue.is_damaged for issue in issues)
                 demand(is_damaged, "an accepted event never arrived")
-                absent[claim.lane][_twin(claim)] = min(len(each.envelope) for each in issues)
+                demand(any(map(self._is_told, issues)), "a damaged record has no letter")
         for lane in Lane:
-            # By bytes: of the last frames of a run a lost page may leave nothing to count by.
-            lost_bytes, told_bytes = (sum(of[lane].values()) for of in (absent, self.letters))
-            demand(lost_bytes <= told_bytes, "a damaged record has no letter")
             self._check_numbers(lane)
+
+    def _is_told(self, issue: Issue) -> bool:
+        """Whether a letter has all of it, in one of the places where it was damaged."""
+        length = len(issue.envelope)
+        return any(
+            there == segment and start <= offset and offset + length <= start + told_bytes
+            for segment, offset in issue.damaged
+            for (there, start), told_bytes in self.letters[issue.lane].items()
+        )
 
     def _refused(self, reason: Reason, expected: Expected) -> None:
         if reason in _OPEN:

@@ -10,17 +10,20 @@ import multiprocessing
 import os
 import subprocess
 import sys
+from base64 import b64encode
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from edge.core.lane import Lane
+from edge.shell.dead import QuarantinedLetter
 from edge.shell.spool.disk import is_lost, publish
 from tests.faults.row import Scale
 from tests.sim.bugs import noticed
 from tests.sim.campaign import SHORT_TREES, simulation
 from tests.sim.chance import Dice, Every
+from tests.sim.damage import Damage
 from tests.sim.disk import PAGE_BYTES, Cut, Node, SimDisk, Violation
 from tests.sim.limits import MEMORY_BYTES_MAX, allotted, confine
 from tests.sim.run import STEPS, Failure, explored, stage
@@ -112,6 +115,38 @@ def test_what_was_accepted_and_leaves_the_platter_is_missed_in_the_same_step() -
         world.ledger.check()
 
     assert _complaint_of(lose) == "what was held is no more on stable storage"
+
+
+@pytest.mark.parametrize(
+    ("further", "fewer"),
+    [
+        pytest.param(1, 0, id="of another segment"),
+        pytest.param(0, 1, id="that has not all of it"),
+    ],
+)
+def test_what_was_damaged_and_never_came_is_missed_whatever_letter_there_is(
+    further: int, fewer: int
+) -> None:
+    def lose(world: World) -> None:
+        world.send(world.clients.new(LANE, world.clock.now()))
+        world.write(LANE)
+        world.turn()
+        directory = world.gateway.lanes[LANE].reader.directory
+        ((name, node),) = world.disk.nodes(directory, ".seg").items()
+        segment, content = int(name.removesuffix(".seg")), bytes(node.cached)
+        world.ledger.damaged(LANE, Damage(segment, 0, content, "all is lost"))
+        letter = QuarantinedLetter(
+            dead_ms=0,
+            reason="",
+            crc32=0,
+            segment=segment + further,
+            offset=0,
+            raw=b64encode(content[: len(content) - fewer]).decode(),
+        )
+        world.ledger.buried(LANE, [letter])
+        world.ledger.finish()
+
+    assert _complaint_of(lose) == "a damaged record has no letter"
 
 
 def test_a_process_that_never_starts_is_a_finding() -> None:

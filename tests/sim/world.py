@@ -290,8 +290,8 @@ class World:
     def _damage(self, lane: Lane) -> None:
         struck = damage.strike(self.dice, self.disk, self._around.root / lane)
         if struck is not None:
-            self.ledger.damaged(lane, struck[0])
-            self._say(f"damage in {lane}: {struck[1]}")
+            self.ledger.damaged(lane, struck)
+            self._say(f"damage in {lane}: {struck.what}")
 
     def _meanwhile(self) -> None:
         is_possible = self.is_lively and 0 < len(self._busy) <= _NESTED_MAX

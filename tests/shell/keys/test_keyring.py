@@ -557,6 +557,29 @@ def test_an_unknown_key_is_fetched_once_for_all_who_ask(
         assert len(server.requests) == 2
 
 
+def test_a_fetch_that_began_before_the_question_does_not_tell_that_a_key_does_not_exist(
+    tmp_path: Path, clock: FakeClock
+) -> None:
+    async def story() -> None:
+        keys = _keyring(tmp_path, clock, url=server.url)
+        await keys.start()
+        server.script = _held_up(FIRST, gate_opens)
+        clock.advance(30)
+        async with _running(keys):
+            await _until(lambda: len(server.requests) == 2)
+            asked = asyncio.create_task(keys.refetch(ISSUER))
+            await asyncio.sleep(0)  # the question comes before the answer
+            gate_opens.set()
+
+            assert await asked is Refetched.TOO_SOON
+            server.script = reply(SECOND)
+            assert await keys.refetch(ISSUER) is Refetched.CHANGED
+
+    gate_opens = threading.Event()
+    with key_server(reply(FIRST)) as server:
+        asyncio.run(story())
+
+
 def test_strangers_cause_one_fetch_per_half_minute(tmp_path: Path, clock: FakeClock) -> None:
     async def story() -> None:
         auth = msgspec.structs.replace(_auth(url=server.url), jwks_refresh_s=3000)
