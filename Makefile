@@ -25,7 +25,7 @@ EXACT := edge/core/*,origin_client/*
 help:  ## say what there is
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
 
-demo: $(VENV)/.run  ## play one casino evening, with a SIGKILL in its middle (60 s)
+demo: $(VENV)/.run  ## play one casino evening, with a SIGKILL in its middle (half a minute)
 	@$(PY) -m edge demo
 
 test: $(VENV)/.dev  ## run all tests and hold the coverage to its bounds

@@ -6,7 +6,6 @@ on standard error; results go to standard output, as JSON with ``--json``.
 
 import argparse
 import os
-import re
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -24,6 +23,7 @@ from edge.console import (
     add_config,
     fail,
     keep_journal,
+    load_config,
     say,
     tell,
 )
@@ -31,9 +31,6 @@ from edge.console import (
 if TYPE_CHECKING:
     from edge.shell.keys.mint import SigningKey
     from origin_client.origin import Options
-
-# As the gateway reads a ``sid``; ``uuid.UUID`` would take more.
-_UUID: Final = re.compile(r"(?i)[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 Command = Callable[[argparse.Namespace, Environ], int]
 
@@ -123,8 +120,8 @@ def _add_token(parser: argparse.ArgumentParser) -> None:
     mint.add_argument("--sub", required=True, help="player id, or the service's name")
     mint.add_argument("--scope", required=True, help="such as 'events:write stream:read'")
     mint.add_argument("--sid", metavar="UUID", help="session: makes it a player's token")
-    mint.add_argument("--brand", help="of the player")
-    mint.add_argument("--jurisdiction", help="of the player")
+    mint.add_argument("--brand", help="of the player, and only of one")
+    mint.add_argument("--jurisdiction", help="of the player, such as MT or US-NJ")
     mint.add_argument("--ttl", type=int, metavar="S", help="seconds until it expires")
     revoke = commands.add_parser("revoke", help="print a signed revocation, a line of a source")
     revoke.set_defaults(command=_token_revoke)
@@ -223,10 +220,11 @@ def _probe(arguments: argparse.Namespace, _: Environ) -> int:
 
 def _token_mint(arguments: argparse.Namespace, _: Environ) -> int:
     from edge.shell.clock import SystemClock
-    from edge.shell.keys.mint import TTL_S, Grant, mint
+    from edge.shell.keys.mint import TTL_S, Grant, mint, passing_key, read_signing_key
+    from edge.shell.keys.trial import caution, complaint
 
-    if complaint := _mint_complaint(arguments):
-        return fail(complaint, USAGE)
+    if typed := _mint_complaint(arguments):
+        return fail(typed, USAGE)
     grant = Grant(
         iss=arguments.iss,
         aud=arguments.aud,
@@ -237,18 +235,24 @@ def _token_mint(arguments: argparse.Namespace, _: Environ) -> int:
         jurisdiction=arguments.jurisdiction,
         ttl_s=TTL_S if arguments.ttl is None else arguments.ttl,
     )
-    say(mint(_signing_key(arguments.key), grant, SystemClock().now()))
+    now, path = SystemClock().now(), arguments.key
+    try:
+        trial_key = read_signing_key(path)
+    except ConfigError:
+        # Whoever mistyped an option is told of that first, and no key is made.
+        trial_key = passing_key()
+    if refused := complaint(trial_key, grant, now):
+        return fail(refused, USAGE)
+    if needed := caution(grant):
+        tell(needed)
+    say(mint(_signing_key(path), grant, now))
     return DONE
 
 
 def _mint_complaint(arguments: argparse.Namespace) -> str | None:
-    """Say why no gateway would take such a token: a typing error, and hard to see later."""
+    """Say what a gateway would pass over: a typing error, and hard to see later."""
     from edge.core.lane import Lane
 
-    if arguments.sid is not None and not _UUID.fullmatch(arguments.sid):
-        return "--sid must be a UUID"
-    if arguments.ttl is not None and arguments.ttl < 1:
-        return "--ttl must be at least 1 s"
     known = ["events:write", "stream:read", *(f"facts:{lane}" for lane in Lane)]
     if unknown := set(arguments.scope.split(" ")).difference(known):
         return f"--scope knows no {min(unknown)!r}, but {', '.join(known)}"
@@ -324,7 +328,7 @@ def _origin(arguments: argparse.Namespace, environ: Environ) -> "tuple[str, Opti
     options = dict(option.partition("=")[::2] for option in arguments.option)
     if arguments.url is not None:
         return arguments.url, options
-    settings = Config.load(arguments.config, environ).origin
+    settings = load_config(arguments, environ, "URL").origin
     return settings.url, {**settings.options, **options}
 
 

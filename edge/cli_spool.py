@@ -17,7 +17,17 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from edge.config import Config, OriginSettings
-from edge.console import DONE, FAILED, Environ, add_config, fail, keep_journal, say, tell
+from edge.console import (
+    DONE,
+    FAILED,
+    Environ,
+    add_config,
+    fail,
+    keep_journal,
+    load_config,
+    say,
+    tell,
+)
 from edge.core.lane import Lane
 
 if TYPE_CHECKING:
@@ -210,7 +220,7 @@ def _stop_signal() -> threading.Event:
 
 def _path(arguments: argparse.Namespace, environ: Environ) -> Path:
     """Tell whose spool it is; other settings need not be right for that."""
-    return arguments.path or Path(Config.load(arguments.config, environ).spool.path)
+    return arguments.path or Path(load_config(arguments, environ, "--path DIR").spool.path)
 
 
 def _config(arguments: argparse.Namespace, environ: Environ) -> Config:
@@ -219,8 +229,10 @@ def _config(arguments: argparse.Namespace, environ: Environ) -> Config:
     The origin's options go with another URL only if that is of the same kind: others would not
     be understood, and may be secrets.
     """
-    says_all = arguments.path and arguments.to and not arguments.config
-    config = Config() if says_all else Config.load(arguments.config, environ)
+    options = {"--path DIR": arguments.path, "--to URL": arguments.to}
+    missing = " and ".join(option for option, given in options.items() if not given)
+    says_all = not missing and not arguments.config
+    config = Config() if says_all else load_config(arguments, environ, missing)
     spool, origin = config.spool, config.origin
     if arguments.path:
         spool = msgspec.structs.replace(spool, path=str(arguments.path))

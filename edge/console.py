@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, TypeAlias
 
+from edge.config import Config, ConfigError
+from edge.settings import PREFIX, SEPARATOR
 from edge.shell.clock import SystemClock
 from edge.shell.journal import LINE_BYTES_MAX, configure, harmless
 
@@ -28,6 +30,25 @@ def add_config(parser: argparse.ArgumentParser) -> None:
     """Let a command be told its settings."""
     meaning = "TOML; variables EDGE_<SECTION>__<FIELD> go over it"
     parser.add_argument("--config", type=Path, metavar="FILE", help=meaning)
+
+
+def load_config(arguments: argparse.Namespace, environ: Environ, instead: str) -> Config:
+    """Read the settings of a command that can do with less than all of them.
+
+    Args:
+        arguments: With :func:`add_config`'s.
+        environ: The environment.
+        instead: What may be given in place of settings.
+
+    Raises:
+        ConfigError: There are none at all, or as :meth:`Config.load`.
+    """
+    has_any = any(
+        name.startswith(PREFIX) and SEPARATOR in name.removeprefix(PREFIX) for name in environ
+    )
+    if arguments.config is None and not has_any:
+        raise ConfigError("", f"there are no settings: give {instead} or --config FILE")
+    return Config.load(arguments.config, environ)
 
 
 def say(line: str) -> None:

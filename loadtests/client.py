@@ -8,6 +8,7 @@ listener. It owns the socket and the clock; what to do and when is the session's
     async with Client(Address(url, k="player-7"), tokens, listener) as client:
         await client.say(event)   # waits while as many are without a verdict as may be
         await client.settled()    # every event has its fate
+        await client.over()       # who goes on listening waits for the end, if there is one
 
 The socket, its framing, and pings that find a dead one are the ``websockets`` package's.
 
@@ -29,6 +30,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 from websockets.typing import Subprotocol
 
+from loadtests.denial import told_by
 from loadtests.ops import NotUnderstoodError, Push
 from loadtests.outbox import Fate, Frame, OutboxFullError, Said
 from loadtests.reconnect import CUT, Loss
@@ -86,7 +88,8 @@ class Tokens(Protocol):
 class Listener:
     """Hears what becomes of events; does nothing with it, unless somebody overrides that.
 
-    Each is called on the loop and must not block it.
+    Each is called on the loop and must not block it. None is told that the session is over:
+    that is :meth:`Client.over`'s.
     """
 
     def said(self, fresh: Sequence[Said]) -> None:
@@ -184,6 +187,16 @@ class Client:
             self._see_that_it_goes_on()
             await self._news()
 
+    async def over(self) -> None:
+        """Wait for as long as it goes on: for whoever only listens, and would never learn.
+
+        Raises:
+            OverError: The session ended for good.
+        """
+        assert self._life is not None, "enter the context first"
+        await asyncio.wait({self._life})
+        self._life.result()  # raises what ended it
+
     def _see_that_it_goes_on(self) -> None:
         assert self._life is not None, "enter the context first"
         if self._life.done():
@@ -206,8 +219,7 @@ class Client:
             while not isinstance(act, Over):
                 await self._obey(act, chores)
                 act = self._next()
-        loss = act.loss
-        raise OverError(f"ended by close code {loss.code}, status {loss.status}")
+        raise OverError(act.loss.words)
 
     def _next(self) -> Act:
         self._stirred.clear()  # what stirs from here on comes after the act
@@ -316,4 +328,5 @@ class Client:
 def _denied(denied: InvalidStatus) -> Loss:
     asked = denied.response.headers.get("Retry-After", "")
     retry_after_s = float(asked) if asked.isascii() and asked.isdigit() else 0.0
-    return Loss(status=denied.response.status_code, retry_after_s=retry_after_s)
+    status, why = denied.response.status_code, told_by(denied.response.body)
+    return Loss(status=status, retry_after_s=retry_after_s, why=why)

@@ -56,12 +56,21 @@ class Loss:
         status: Of the handshake's answer, if that was a refusal; 0: it was not.
         retry_after_s: What that answer asked for.
         is_unanswered: A handshake was sent, or may have been, and nothing came back.
+        why: What that answer said, for people.
     """
 
     code: int = CUT
     status: int = 0
     retry_after_s: float = 0.0
     is_unanswered: bool = False
+    why: str = ""
+
+    @property
+    def words(self) -> str:
+        """How it ended, for people."""
+        if not self.status:
+            return f"ended by close code {self.code}"
+        return f"refused with status {self.status}" + (f", {self.why}" if self.why else "")
 
     @property
     def is_final(self) -> bool:

@@ -25,6 +25,7 @@ class Denied:
 
     status: int
     headers: dict[str, str] = field(default_factory=dict[str, str])
+    body: str = "no\n"
 
 
 @dataclass
@@ -98,7 +99,7 @@ class StreamServer:
         if not self.denials:
             return None
         denied = self.denials.popleft()
-        response = connection.respond(HTTPStatus(denied.status), "no\n")
+        response = connection.respond(HTTPStatus(denied.status), denied.body)
         response.headers.update(denied.headers)
         return response
 

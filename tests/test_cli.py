@@ -26,6 +26,12 @@ from origin_client.origin import Outgoing
 from tests.fakes import JWKS
 
 SID = "0198c0de-2222-7222-8222-000000000001"
+PLAYERS = {
+    "--sid": SID,
+    "--brand": "aurora",
+    "--jurisdiction": "MT",
+    "--scope": "events:write",
+}
 PROBED = b'{"ready":%s,"probes":{"keys":"ok","spool":"full"}}'
 
 
@@ -196,6 +202,11 @@ def test_a_minted_token_is_verified_by_the_printed_key_set(
         pytest.param({"--scope": "events:read"}, "'events:read'", id="no such scope"),
         pytest.param({"--scope": "stream:read facts:bets"}, "'facts:bets'", id="no such lane"),
         pytest.param({"--scope": ""}, "--scope", id="no scope"),
+        pytest.param({"--sub": "pe"} | PLAYERS, "--sub", id="no player id"),
+        pytest.param({"--sid": SID, "--scope": "events:write"}, "--brand", id="no brand"),
+        pytest.param(PLAYERS | {"--jurisdiction": "Malta"}, "--jurisdiction", id="a country"),
+        pytest.param({"--scope": "events:write"}, "--sid UUID", id="nobody's session"),
+        pytest.param({"--aud": ""}, "--aud", id="no audience"),
     ],
 )
 def test_a_token_that_no_gateway_would_take_is_not_minted(
@@ -217,6 +228,22 @@ def test_a_token_that_no_gateway_would_take_is_not_minted(
     assert (printed.out, printed.err.count("\n")) == ("", 1)
     assert named in printed.err
     assert not Path(key).exists()
+
+
+def test_what_only_some_gateways_would_take_is_minted_with_a_word(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--iss", "i", "--aud", "a", "--sub", "s", "--scope", "facts:bet"]
+    mint = ["token", "mint", "--key", str(tmp_path / "key.pem"), *options]
+    told: list[str] = []
+
+    for ttl_s in (60, 86_401):
+        assert run([*mint, "--ttl", str(ttl_s)], {}) == 0
+        printed = capsys.readouterr()
+        assert printed.out.startswith("eyJ")
+        told.append(printed.err)
+
+    assert ["auth.lifetime_max_s" in said for said in told] == [False, True]
 
 
 @pytest.mark.parametrize(
@@ -283,9 +310,11 @@ def test_a_key_that_is_none_ends_with_78(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "key.pem").write_text("not a key")
+    grant = ["--iss", "i", "--aud", "a", "--sub", "s", "--scope", "facts:bet"]
 
-    assert run(["token", "jwks", "--key", str(tmp_path / "key.pem")], {}) == 78
-    assert capsys.readouterr().err.startswith("edge: --key: ")
+    for command in (["jwks"], ["mint", *grant]):
+        assert run(["token", *command, "--key", str(tmp_path / "key.pem")], {}) == 78
+        assert capsys.readouterr().err.startswith("edge: --key: ")
 
 
 def edge(*arguments: str, **environ: str) -> "subprocess.CompletedProcess[str]":
@@ -357,6 +386,13 @@ def test_origin_cat_reads_what_the_settings_describe(
     assert run(["origin", "cat", "--config", str(config), "--topic", "edge.bet.v1"], {}) == 0
 
     assert "player-0001" in capsys.readouterr().out
+
+
+def test_origin_without_url_and_settings_says_what_to_give(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run(["origin", "cat", "--topic", "t"], {}) == 78
+    assert capsys.readouterr().err.endswith("give URL or --config FILE\n")
 
 
 @pytest.mark.parametrize(

@@ -74,6 +74,34 @@ def test_a_spool_that_cannot_be_read_ends_with_1(
     assert capsys.readouterr().err.startswith(f"edge: cannot read {spool_path}: ")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "instead"),
+    [
+        (["ls"], "--path DIR"),
+        (["drain", "--path", "DIR"], "--to URL"),
+        (["redrive", "--path", "DIR"], "--to URL"),
+        (["drain", "--to", "log:L"], "--path DIR"),
+        (["redrive"], "--path DIR and --to URL"),
+    ],
+)
+def test_whoever_has_no_settings_is_told_what_to_give_instead(
+    arguments: list[str], instead: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["spool", *arguments], {"EDGE_PORT_8080_TCP": "tcp://10.0.0.1"}) == 78
+
+    told = f"edge: there are no settings: give {instead} or --config FILE\n"
+    assert capsys.readouterr().err == told
+
+
+def test_whoever_has_some_settings_is_told_what_they_lack(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    environ = {"EDGE_ORIGIN__URL": "log:L"}
+
+    assert run(["spool", "drain", "--path", "DIR"], environ) == 78
+    assert capsys.readouterr().err.startswith("edge: auth.issuers: ")
+
+
 def test_no_spool_ends_with_78(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["spool", "ls", "--path", str(tmp_path)], {}) == 78
     assert capsys.readouterr().err.startswith("edge: spool.path: there is no spool in")

@@ -209,10 +209,23 @@ WORDS: Final[Mapping[Reason, Words]] = MappingProxyType(
 )
 
 
+_HANDSHAKE_DETAILS: Final[Mapping[Reason, str]] = MappingProxyType(
+    {
+        Reason.SCOPE_MISSING: (
+            "Use a player's token (with sid) that has events:write or stream:read; "
+            "facts go by HTTP."
+        ),
+    }
+)
+"""What to do where a socket needs something else than a request."""
+
+
 def problem(
     reason: Reason,
     instance: str | msgspec.UnsetType = msgspec.UNSET,
     status: int | None = None,
+    *,
+    is_handshake: bool = False,
 ) -> Problem:
     """Answer a refusal of the whole request.
 
@@ -220,13 +233,15 @@ def problem(
         reason: Why.
         instance: The request id; none where the request was not read.
         status: Where it is not the reason's own.
+        is_handshake: The request was one for a socket.
     """
     words = WORDS[reason]
+    detail = _HANDSHAKE_DETAILS.get(reason) if is_handshake else None
     return Problem(
         type=f"urn:edge:problem:{reason.code}",
         title=words.title,
         status=status or reason.status,
-        detail=words.detail,
+        detail=detail or words.detail,
         instance=instance,
         code=reason.code,
     )

@@ -80,6 +80,7 @@ async def send_reject(
     states: Sequence[QuotaState] = (),
     *,
     is_last: bool = False,
+    is_handshake: bool = False,
 ) -> None:
     """Answer a request that is refused whole.
 
@@ -89,6 +90,7 @@ async def send_reject(
         instance: The request id.
         states: The quotas of a speaker we know.
         is_last: The connection ends whatever the reason.
+        is_handshake: The request was one for a socket.
     """
     reason = reject.reason
     extra = quota_headers(reject.status, reject.retry_after_ns, states)
@@ -98,7 +100,8 @@ async def send_reject(
         extra.append((b"accept-encoding", b"identity"))
     if is_last or reason in _CLOSING:
         extra.append(CLOSE)
-    await _send_problem(send, problem(reason, instance, reject.status), extra)
+    document = problem(reason, instance, reject.status, is_handshake=is_handshake)
+    await _send_problem(send, document, extra)
 
 
 async def send_protocol_error(

@@ -228,8 +228,9 @@ class Directives:
         after = table.statistics(now)
         if (lost := after.dropped - before.dropped) > 0:
             log.error("revocations left out for want of room, those that end first: %d", lost)
-        if new:
+        if new or after.in_force < before.in_force:  # fewer: lifted, or no longer believed
             log.info("revocations in force: %d, before: %d", after.in_force, before.in_force)
+        if new:
             self.listener(new)
 
     def _tell(self, reading: Reading) -> None:

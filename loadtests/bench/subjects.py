@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, cast
 
-from loadtests.bench.tokens import AUDIENCE, ISSUER
+from loadtests.bench.tokens import AUDIENCE, ISSUER, Director
 
 # A start on two busy cores takes two seconds.
 START_TIMEOUT_S: Final = 30.0
@@ -26,12 +26,15 @@ STOP_TIMEOUT_S: Final = 15.0  # above ``node.drain_s`` below
 DRAIN_S: Final = 5
 # All that was accepted must be at the origin by then, whatever it is.
 FORWARDED_TIMEOUT_S: Final = 60.0
-FORWARDED_POLL_S: Final = 0.1  # each look costs the gateway 2 ms
+POLL_S: Final = 0.1  # each look costs the gateway 2 ms
 SCRAPE_INTERVAL_S: Final = 1.0  # oftener than any Prometheus
 ASK_TIMEOUT_S: Final = 30.0  # 2 ms; on a machine that others use up, some seconds
 
 QUOTA: Final = 100_000_000  # per second: configured, charged, never used up
 LIMITED: Final = ("player", "service", "brand", "address", "node")
+
+REVOCATIONS: Final = 3_000  # a bad day's, none of them of anybody who speaks
+DIRECTED_TIMEOUT_S: Final = 30.0  # judging them takes a second, on two busy cores some
 
 # Linux: a process's CPU clock is named by its pid. Source: clock_getcpuclockid(3); the kernel's
 # posix-timers_types.h (CPUCLOCK_SCHED = 2).
@@ -135,7 +138,7 @@ class Subject:
             cpu_ns = self.cpu_ns()
             if self.admin is None or not sum(self.by_lane("edge_spool_records").values()):
                 return cpu_ns
-            time.sleep(FORWARDED_POLL_S)
+            time.sleep(POLL_S)
         raise SubjectError(
             f"{self.name} did not forward within {FORWARDED_TIMEOUT_S:.0f} s: "
             + self.ask("/readyz")
@@ -207,6 +210,11 @@ class Wanted:
     memory_max: int | None = None
     tree: Path = field(default=ROOT)
 
+    @property
+    def is_directed(self) -> bool:
+        """Whether there are directives yet in that tree: an older one refuses their settings."""
+        return (self.tree / "edge/core/directive.py").exists()
+
     def settings(self, room: Path) -> str:
         """Write its configuration: all that costs something is on."""
         limits = "\n".join(
@@ -214,6 +222,12 @@ class Wanted:
             for name in LIMITED
         )
         entries = "" if self.entries is None else f"dedupe_entries_max = {self.entries}"
+        directives = (
+            f"[directives]\nsource = {json.dumps(str(room / 'directives'))}\n"
+            f"keys = {json.dumps(str(room / 'directives.json'))}"
+            if self.is_directed
+            else ""
+        )
         memory = "" if self.memory_max is None else f"memory_max = {self.memory_max}"
         return f"""
 [node]
@@ -232,6 +246,7 @@ jwks_path = {json.dumps(str(room / "jwks.json"))}
 [clock]
 intent_max_age_s = 300
 {limits}
+{directives}
 [spool]
 path = {json.dumps(str(room / "spool"))}
 {entries}
@@ -244,16 +259,32 @@ url = {json.dumps(self.origin or f"log:{room / 'origin'}")}
 def gateway(
     wanted: Wanted, room: Path, cores: frozenset[int]
 ) -> Generator[Subject, None, None]:
-    """Run ``edge serve`` in *room*, an empty directory, on *cores*.
+    """Run ``edge serve`` in *room*, an empty directory, on *cores*; some are revoked by then.
 
     Raises:
-        SubjectError: It does not start; the message ends with its log.
+        SubjectError: It does not start; the message ends with its log. Or its revocations are not
+            believed.
     """
     (room / "jwks.json").write_text(wanted.jwks)
+    director = Director()  # of its own key, never the issuer's
+    (room / "directives").write_text(director.revocations(REVOCATIONS))
+    (room / "directives.json").write_text(director.jwks())
     (room / "edge.toml").write_text(wanted.settings(room))
     command = ["-m", "edge", "serve", "--config", str(room / "edge.toml")]
     with server(wanted.name, command, room, wanted.tree, cores) as subject:
+        if wanted.is_directed:
+            _wait_until_directed(subject)
         yield subject
+
+
+def _wait_until_directed(subject: Subject) -> None:
+    """Return when all revocations are in force: a start opens its doors before, if it is slow."""
+    until_s = time.monotonic() + DIRECTED_TIMEOUT_S
+    wanted = f'edge_directives{{state="in_force"}} {REVOCATIONS:.1f}'
+    while wanted not in subject.ask("/metrics").splitlines():
+        if time.monotonic() > until_s:
+            raise SubjectError(f"{subject.name} is not directed: {subject.ask('/readyz')}")
+        time.sleep(POLL_S)
 
 
 @contextlib.contextmanager

@@ -31,6 +31,15 @@ def test_a_problem_names_its_code_twice() -> None:
     }
 
 
+def test_only_a_token_without_the_right_scope_is_told_something_else_at_a_handshake() -> None:
+    told = {reason: problem(reason, is_handshake=True) for reason in Reason}
+
+    others = {reason for reason in Reason if told[reason] != problem(reason)}
+
+    assert others == {Reason.SCOPE_MISSING}
+    assert "facts go by HTTP" in told[Reason.SCOPE_MISSING].detail
+
+
 def test_a_protocol_problem_has_no_code() -> None:
     answer = protocol_problem(HTTPStatus.NOT_FOUND, "See /openapi.json.", "r-2")
 

@@ -364,6 +364,42 @@ def test_an_end_for_good_is_told_to_whoever_waits() -> None:
     play(story, StreamServer(denials=deque([Denied(403)])))
 
 
+def test_a_refusal_is_told_with_what_the_gateway_says() -> None:
+    """Planted: the body is not read."""
+    problem = {"code": "scope_missing", "detail": "Use a player's token.", "status": 403}
+
+    async def story(stage: Stage) -> None:
+        with pytest.raises(OverError) as over:
+            await stage.say(1)
+        assert str(over.value) == (
+            "refused with status 403, scope_missing: Use a player's token."
+        )
+
+    play(story, StreamServer(denials=deque([Denied(403, body=json.dumps(problem))])))
+
+
+def test_whoever_only_listens_learns_of_the_end() -> None:
+    """Planted: it waits for what is told, not for the end; the end is not raised."""
+
+    async def story(stage: Stage) -> None:
+        await stage.say(1)
+        waiting = asyncio.create_task(stage.client.over())
+        (socket,) = stage.server.sockets
+        socket.say(op="push", event={"id": "p-1"})
+        await stage.client.say(event(1))
+        await stage.diary.has_push.wait()
+        await stage.client.settled()
+        assert not waiting.done()
+        stage.server.gateway.bye(socket, 4403, "session_revoked")
+        await stage.client.say(event(2))  # the model says bye when it hears something
+        with pytest.raises(OverError, match="close code 4403"):
+            await waiting
+        with pytest.raises(OverError, match="close code 4403"):
+            await stage.client.over()
+
+    play(story)
+
+
 def test_a_full_outbox_makes_whoever_speaks_wait() -> None:
     async def story(stage: Stage) -> None:
         for number in range(50):

@@ -268,6 +268,27 @@ def test_a_line_that_goes_lifts_nothing_and_a_later_directive_does(place: Place)
     assert place.ids() == [["r-1"]]
 
 
+def test_what_is_lifted_is_told_once(place: Place, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "edge.directives")
+    lifted = directive(issued_at=NOW_S + 1, until=NOW_S)
+
+    async def story() -> None:
+        directives = place.open()
+        await directives.start()
+        replace(place.source, lines(lifted))
+        await directives.tick()
+        replace(place.source, lines(directive(), lifted))
+        await directives.tick()
+
+    asyncio.run(story())
+
+    assert [record.getMessage() for record in caplog.records] == [
+        "revocations in force: 1, before: 0",
+        "revocations in force: 0, before: 1",
+    ]
+    assert place.ids() == [["r-1"]]
+
+
 def test_a_revocation_ends_by_itself(place: Place) -> None:
     async def story() -> None:
         directives = place.open()

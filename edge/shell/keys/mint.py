@@ -151,6 +151,12 @@ def read_signing_key(path: Path) -> SigningKey:
             raise ConfigError("--key", f"{path} is neither Ed25519, P-256 nor RSA")
 
 
+def passing_key() -> SigningKey:
+    """Make a key such as :func:`ensure_key` writes, for one trial: it lies nowhere."""
+    private = Ed25519PrivateKey.generate()
+    return _named(private, "EdDSA", OKPAlgorithm.to_jwk(private.public_key()))
+
+
 def _named(private: PrivateKey, algorithm: Algorithm, jwk: str) -> SigningKey:
     written = msgspec.json.decode(jwk, type=dict[str, object])
     public = {name: str(written[name]) for name in _THUMBPRINT_MEMBERS if name in written}

@@ -82,7 +82,8 @@ class StreamDoor:
     ) -> None:
         self.host.meters.requests_refused[reject.reason.code] += 1
         self.host.refusals.of_request(reject, handshake.principal)
-        await send_reject(send, reject, instance, handshake.quota_states(), is_last=True)
+        states = handshake.quota_states()
+        await send_reject(send, reject, instance, states, is_last=True, is_handshake=True)
 
 
 class _Handshake:

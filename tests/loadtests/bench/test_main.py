@@ -43,7 +43,11 @@ def test_a_run_tells_a_row_per_load_and_subject(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(module, "QUICK", TINY)
-    monkeypatch.setattr(module, "tree_of", nullcontext)  # ours, as if it were that commit's
+
+    def ours(_: str) -> nullcontext[Path]:
+        return nullcontext(ROOT)  # as if it were that commit's
+
+    monkeypatch.setattr(module, "tree_of", ours)
     readme, figures = tmp_path / "README.md", tmp_path / "figures.json"
     readme.write_text(f"{BEGIN}\n{END}\n")
     room = tmp_path / "room"

@@ -1,11 +1,12 @@
 """Servers as processes: what they are told, and what is read from them."""
 
+import contextlib
 import os
 import sys
 import threading
 import time
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from loadtests.bench.subjects import (
     gateway,
     on_cores,
 )
+from loadtests.bench.tokens import Issuer
 from tests.fakes_bench import answer, server
 
 EXPOSITION = """\
@@ -137,6 +139,50 @@ def test_everything_that_costs_is_on(tmp_path: Path) -> None:
     assert settings["node"]["memory_max"] == 1 << 29
     assert settings["spool"]["dedupe_entries_max"] == 700
     assert settings["origin"]["url"] == f"log:{tmp_path}/origin"
+    assert settings["directives"] == {
+        "source": f"{tmp_path}/directives",
+        "keys": f"{tmp_path}/directives.json",
+    }
+
+
+def test_a_tree_that_knows_no_directives_is_given_none(tmp_path: Path) -> None:
+    settings = tomllib.loads(Wanted("older", "{}", tree=tmp_path).settings(tmp_path))
+
+    assert "directives" not in settings
+    assert settings["spool"] == {"path": f"{tmp_path}/spool"}
+
+
+def test_a_gateway_has_thousands_of_revocations_to_look_through(tmp_path: Path) -> None:
+    """Planted: no source; one that another key signed."""
+    cores = frozenset(os.sched_getaffinity(0))
+
+    with gateway(Wanted("gateway", Issuer().jwks()), tmp_path, cores) as subject:
+        lines = subject.ask("/metrics").splitlines()
+
+    assert 'edge_directives{state="in_force"} 3000.0' in lines
+
+
+def test_a_gateway_that_does_not_believe_its_revocations_is_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(module, "DIRECTED_TIMEOUT_S", 0.05)
+
+    def reply(request: bytes) -> Sequence[bytes]:
+        is_readiness = b"/readyz" in request
+        return [answer(b"no such key" if is_readiness else b"edge_sessions 3.0")]
+
+    @contextlib.contextmanager
+    def start(*_: object) -> Generator[Subject, None, None]:
+        with server(reply) as admin:
+            yield ours(admin)
+
+    monkeypatch.setattr(module, "server", start)
+
+    with (
+        pytest.raises(SubjectError, match="not directed: no such key"),
+        gateway(Wanted("gateway", "{}"), tmp_path, frozenset()),
+    ):
+        pass  # pragma: no cover  # it does not get here
 
 
 def test_another_origin_and_the_default_table_may_be_wanted(tmp_path: Path) -> None:

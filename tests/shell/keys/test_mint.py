@@ -26,6 +26,7 @@ from edge.shell.keys.mint import (
     ensure_key,
     key_set,
     mint,
+    passing_key,
     read_signing_key,
 )
 from tests.fakes import (
@@ -194,6 +195,17 @@ def test_a_file_that_is_there_is_never_overwritten(tmp_path: Path) -> None:
 
     assert not ensure_key(path)
     assert path.read_bytes() == b"precious"
+
+
+def test_a_passing_key_signs_as_a_new_one_does_and_is_another_each_time(tmp_path: Path) -> None:
+    ensure_key(tmp_path / "key.pem")
+    written, passing = read_signing_key(tmp_path / "key.pem"), passing_key()
+
+    sizes = {len(mint(key, PLAYERS_GRANT, NOW)) for key in (written, passing)}
+
+    assert len(sizes) == 1
+    assert len({written.kid, passing.kid, passing_key().kid}) == 3
+    assert _believe(passing, mint(passing, PLAYERS_GRANT, NOW)).subject == PLAYER
 
 
 def test_a_key_that_cannot_be_written_is_a_wrong_setting(tmp_path: Path) -> None:

@@ -212,6 +212,15 @@ def test_a_handshake_that_is_not_good_is_answered_and_is_the_last(
     assert [each["data"]["code"] for each in porch.lobby.told.told()] == [code] * bool(code)
 
 
+def test_whose_token_is_for_no_socket_is_told_which_is(porch: Porch) -> None:
+    answer = porch.knock(offer("edge.v1.json", f"bearer.{service_token()}"))
+
+    detail = answer.problem["detail"]
+    for word in ("player", "sid", "events:write", "stream:read", "HTTP"):
+        assert word in detail
+    assert "facts:<lane>" not in detail
+
+
 def test_a_page_that_is_listed_is_let_in(porch: Porch) -> None:
     porch.knock(("origin", "https://play.example"))
 

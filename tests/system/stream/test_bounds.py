@@ -1,4 +1,4 @@
-"""How many sockets there may be: in total, of an address, of a player: threats.md row 43."""
+"""How many sockets there may be: in total, of an address, player, session: threats.md row 43."""
 
 import contextlib
 
@@ -6,8 +6,8 @@ import pytest
 
 from tests.system.conftest import Build
 from tests.system.stream.raw_socket import RawSocket, events, handshake, offer
-from tests.system.stream.sockets import ask, refusal, welcomed
-from tests.system.world import World
+from tests.system.stream.sockets import ask, codes, refusal, welcomed
+from tests.system.world import TABLE, World
 
 pytestmark = pytest.mark.system
 
@@ -68,6 +68,27 @@ def test_43_whoever_is_too_much_is_told_before_the_101_and_hung_up_on(
         assert first.ask(events())["refused"] == [], "and he costs nobody his place"
         third.send(handshake(FIELDLESS))
         assert third.answer()[0] == status, "a full house tells a stranger nothing else"
+
+
+def test_the_older_of_two_sockets_of_a_session_is_told_that_it_is_replaced(
+    here: World,
+) -> None:
+    """Planted: another reason; another code; the newer one ends, or none."""
+    here.wait_until_ready()
+    ada = here.visit("ada")
+    with RawSocket(here) as older, RawSocket(here) as newer:
+        older.shake(here, ada)
+        assert codes(older.ask(events(TABLE.spin(ada, 100)))) == []
+        newer.shake(here, ada)
+        end = older.end()
+        told = newer.ask(events(TABLE.spin(ada, 100)))
+
+        assert end == (4409, "replaced")
+        assert older.said[2:] == [
+            {"op": "bye", "code": 4409, "reason": "replaced", "reconnect_after_ms": 0}
+        ]
+        assert (told["settled"], codes(told)) == (2, [])
+        assert newer.frames.close is None
 
 
 def test_43_a_player_who_is_too_much_is_told_before_the_101(here: World) -> None:

@@ -268,6 +268,19 @@ def test_what_is_no_token_is_said_without_a_connection(parlour: Parlour) -> None
     parlour.page.wait(f"{STATUS}.textContent.includes('no player')")
 
 
+def test_a_token_that_is_no_players_is_said_without_a_connection(parlour: Parlour) -> None:
+    """Planted: the page knocks with ``k=undefined``, and is refused again and again."""
+    host, port = parlour.here.gateway.public
+    parlour.page.fill("url", f"ws://{host}:{port}")
+    parlour.page.fill("token", parlour.here.issuer.service("games", "game"))
+    parlour.page.click("connect")
+
+    parlour.page.wait(f"{STATUS}.textContent.includes('has no sid')")
+
+    assert 'reason="scope_missing"' not in parlour.here.gateway.metrics()
+    parlour.enter()
+
+
 WATCHED = """
     (async () => {
         const {EdgeClient} = await import("/edge.mjs");

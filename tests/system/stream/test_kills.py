@@ -1,9 +1,10 @@
 """200 kills of client, socket and gateway: every event ends once, and the origin agrees.
 
 What is done, and how it is audited: :mod:`tests.system.stream.siege`. Its ``--seed`` plays this
-one again, or another.
+one again, or another; what it came to, and that line, is told also when the test passes.
 """
 
+import sys
 import traceback
 from pathlib import Path
 from typing import Final
@@ -12,9 +13,12 @@ import pytest
 
 from edge.demo.gateway import GatewayError
 from tests.system.stream import siege
-from tests.system.stream.siege import Outcome, endure, main, plan
+from tests.system.stream.siege import Outcome, endure, main, plan, replay_line
 
 SEED: Final = 20_261_123
+"""The same in every run, so that two runs differ by the change between them, and by how fast
+things went, but not by the draw. Others are played by ``siege --first N --seeds K``."""
+
 ACCEPTED_MIN: Final = 2_000  # on two idle cores it is ten times as many
 REFUSED_MIN: Final = 200
 INTERRUPTED_MIN: Final = 5
@@ -26,10 +30,12 @@ REPLAY: Final = "python -m tests.system.stream.siege --seed 7"
 @pytest.mark.system
 @pytest.mark.timeout(900)  # a minute on two idle cores, of which fifty starts take half
 def test_200_kills_of_client_socket_and_gateway_lose_and_double_nothing(
-    tmp_path: Path,
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     outcome = endure(SEED, tmp_path)
 
+    with capsys.disabled():
+        sys.stdout.write(f"\n{outcome}\n{replay_line(SEED)}\n")
     assert not outcome.faults, f"\n{outcome}"
     assert outcome.kills == 200
     # Else the kills met nobody at work, and the test has proved nothing.

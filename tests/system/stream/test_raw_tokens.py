@@ -1,11 +1,12 @@
 """Tokens in raw bytes, at the handshake and on an open socket: threats.md 29-36, 38, 63, 68.
 
 Whatever is wrong with a token, a handshake gets the answer that a request gets, before anything
-is upgraded, and an open socket that is told to go on with it ends with 4401.
+is upgraded, and an open socket that is told to go on with it ends with 4401; with a good one of somebody
+else, or of somewhere else, with 4403.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import pytest
@@ -161,6 +162,59 @@ def test_63_another_scheme_is_no_token(door: World) -> None:
     answer = knock(door, {**OURS, "authorization": "Basic eA=="})
 
     assert (answer.status, answer.json["code"]) == (401, "token_missing")
+
+
+Sign = Callable[[World, Visit], str]
+
+NOT_THIS_SOCKETS: Final[Mapping[str, tuple[Sign, tuple[int, str]]]] = {
+    "another player's": (
+        lambda here, ada: here.issuer.player(ada, sub="player-rich"),
+        (4403, "subject_mismatch"),
+    ),
+    "another session's": (
+        lambda here, ada: here.issuer.player(ada, sid=here.visit("late").session),
+        (4403, "subject_mismatch"),
+    ),
+    "another brand's": (
+        lambda here, ada: here.issuer.player(ada, brand="south"),
+        (4403, "brand_mismatch"),
+    ),
+    "another jurisdiction's": (
+        lambda here, ada: here.issuer.player(ada, jurisdiction="SE"),
+        (4403, "brand_mismatch"),
+    ),
+    "no scope": (
+        lambda here, ada: here.issuer.player(ada, scope="profile"),
+        (4403, "scope_missing"),
+    ),
+    "a service's": (
+        lambda here, _: here.issuer.service("games", "bet"),
+        (4403, "scope_missing"),
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("sign", "end"), [pytest.param(*row, id=name) for name, row in NOT_THIS_SOCKETS.items()]
+)
+def test_a_good_token_that_is_not_for_this_socket_ends_it_with_its_reason(
+    door: World, ada: Visit, sign: Sign, end: tuple[int, str]
+) -> None:
+    """Planted: no look at the session; the brand; the jurisdiction; the scope; 4401 for 4403."""
+    code, reason = end
+    with RawSocket(door) as raw:
+        raw.shake(door, ada)
+        assert codes(raw.ask(events(TABLE.spin(ada, 100)))) == []
+        raw.send(op("token", token=sign(door, ada)))
+        found = raw.end()
+
+    assert found == end
+    assert raw.said[2:] == [
+        {"op": "bye", "code": code, "reason": reason, "reconnect_after_ms": 0}
+    ]
+    with RawSocket(door) as again:
+        again.shake(door, ada)
+        assert codes(again.ask(events(TABLE.spin(ada, 100)))) == [], "with its own it goes on"
 
 
 def test_35_a_token_that_is_over_ends_its_socket_after_the_leeway(
