@@ -186,7 +186,7 @@ class AgreeableGateway(ScriptedGateway):
     events: list[Event] = field(default_factory=list[Event])
 
     @override
-    def reply(self) -> bytes:
+    def reply(self) -> bytes | None:
         """Accept all events of the last request, if it has any."""
         try:
             batch = cast("list[Event]", json.loads(self.requests[-1][1]))

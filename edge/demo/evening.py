@@ -50,7 +50,7 @@ def main(
     if seed is None:
         seed = random.SystemRandom().randrange(10**6)
     narrator = Narrator(out)
-    narrator.tell(f"an evening at the casino, seed {seed}")
+    narrator.tell(f"an evening at the casino, seed {seed} (--seed {seed} plays it again)")
     with set_stage(seed, seconds, narrator) as stage:
         try:
             faults = asyncio.run(_evening(stage, is_kept=is_kept))

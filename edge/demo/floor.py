@@ -8,7 +8,7 @@ In: a stage. Out: what was answered wrongly, in words; the ledger holds the rest
 import asyncio
 import contextlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Iterator, Sequence
 from typing import Final
 
 from edge.demo.jackpot import BRAND, fall, judge
@@ -18,7 +18,6 @@ from edge.demo.player import Casino, Player
 from edge.demo.speaker import Speaker
 from edge.demo.stage import Person, Stage
 from edge.demo.stream import StreamSpeaker
-from edge.demo.wire import Traffic
 
 PLAYERS: Final[tuple[Person, ...]] = (
     *(("ada", "north", "MT"), ("ben", "north", "MT"), ("cleo", "north", "SE")),
@@ -31,10 +30,13 @@ TRICKSTER: Final[Person] = ("mallory", "south", "GB")
 KILLED_AFTER: Final = 0.45
 # Of an evening, from trick to trick: the last ends before closing time.
 TRICK_PAUSE: Final = 1 / 20
-# So many requests are under way when the kill comes; the rush brings one per player.
+# So many requests are under way when the freeze comes; the rush brings one per player.
 KILL_IN_FLIGHT: Final = 6
-# The rush fills the line at once; a fraction of what is left of the evening.
+# A player is back with the next word after a round, half a second at most, and the rush fills
+# the line at once; a fraction of what is left of the evening.
 CROWD_TIMEOUT_S: Final = 3.0
+# Many times what an answer takes: who has none after that was not answered.
+FROZEN_S: Final = 0.2
 COUNT_EVERY_S: Final = 0.5
 
 
@@ -55,7 +57,7 @@ async def play(stage: Stage) -> list[str]:
     winners = list(streams.values())
     stage.narrator.tell(
         f"{len(players)} players come in, {len(winners)} of them with a socket, 3 services, "
-        "and one trickster"
+        "and one trickster, who keeps a socket, too"
     )
     async with contextlib.AsyncExitStack() as lines, asyncio.TaskGroup() as everybody:
         for speaker in _speakers(casino, players, trickster):
@@ -83,16 +85,28 @@ async def _kill_in_the_middle(
 ) -> None:
     """Kill the gateway with requests in flight, right after an answer, and start it again.
 
+    It is frozen before, and each of *streams* held until then: so each has surely sent what no
+    verdict came on. Some of the requests may have become durable, others were never read.
+
     Raises:
         GatewayError: It does not come back.
     """
     await asyncio.sleep(stage.seconds * KILLED_AFTER)
+    await _in_time(asyncio.gather(*(stream.hold() for stream in streams)))
     stage.narrator.tell("a jackpot is near: everybody plays at once")
     casino.rush.set()
-    in_flight = await _crowd(stage.traffic, streams)
-    # Not in a thread: the kill must not come a moment later, and everybody may notice.
-    stage.gateway.kill()
+    await _in_time(_first_answer(stage))
+    # Not in a thread: the freeze must not come a moment later, and everybody may notice.
+    stage.gateway.freeze()
     casino.rush.clear()
+    for stream in streams:
+        stream.release()
+    stage.narrator.tell(
+        f"SIGSTOP: the gateway stands still, and cannot answer what {len(streams)} sockets send"
+    )
+    await _in_time(_doubt(streams))
+    in_flight = stage.traffic.in_flight
+    stage.gateway.kill()
     stage.narrator.tell(f"SIGKILL, with {in_flight} requests and frames in flight")
     began_s = time.monotonic()
     await asyncio.to_thread(stage.gateway.start)
@@ -100,21 +114,29 @@ async def _kill_in_the_middle(
     stage.narrator.tell(f"started again on the same spool; it listens after {took_s:.1f} s")
 
 
-async def _crowd(traffic: Traffic, streams: Sequence[StreamSpeaker]) -> int:
-    """Wait for the moment to kill; return how many requests and frames are in flight then.
-
-    It is that of the first answer out of a group commit: its neighbours are durable and not
-    told yet, one of them at least a socket's. A machine on which that moment never comes is
-    not waited for.
-    """
+async def _in_time(moment: Awaitable[object]) -> None:
+    """Wait for *moment*; on a machine on which it never comes, not for long."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(CROWD_TIMEOUT_S):
-            while True:
-                await traffic.reaches(KILL_IN_FLIGHT)
-                await traffic.ebbs()
-                if any(stream.is_in_doubt for stream in streams):
-                    break
-    return traffic.in_flight
+            await moment
+
+
+async def _first_answer(stage: Stage) -> None:
+    """Return at the first answer out of a group commit: its neighbours are not told yet."""
+    is_waited_for = True
+    while is_waited_for:
+        await stage.traffic.reaches(KILL_IN_FLIGHT)
+        await stage.traffic.ebbs()
+        # Fewer, and the neighbours' answers have been read in the same moment.
+        is_waited_for = stage.traffic.in_flight < KILL_IN_FLIGHT - 1
+
+
+async def _doubt(streams: Sequence[StreamSpeaker]) -> None:
+    """Return when each has sent something, and has waited in vain for the verdict."""
+    is_waited_for = True
+    while is_waited_for:
+        await asyncio.sleep(FROZEN_S)
+        is_waited_for = not all(stream.is_in_doubt for stream in streams)
 
 
 async def _count(stage: Stage) -> None:

@@ -8,6 +8,8 @@ its verdicts. So each ``verdicts`` speaks of that frame alone: what it does not 
 durable, now or before. If the socket is lost first, the frame is in doubt: behind the next
 ``welcome`` it goes again before anything else, with the same ids and numbers. Whether it was
 durable then, nobody needs to know; that it lies in the origin's log once, the audit sees.
+Whoever wants a frame to be in doubt holds its speaker at the point between two frames, and lets
+it go when nobody can answer.
 
 Source: design.md §4 "WebSocket".
 """
@@ -85,11 +87,30 @@ class StreamSpeaker:
     _frames: int = 0
     _under_way: _Frame | None = None
     _has_shown: bool = False
+    _waits: asyncio.Event = field(default_factory=asyncio.Event)
+    _passes: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        """Begin without being held."""
+        self._passes.set()
 
     @property
     def is_in_doubt(self) -> bool:
         """Whether something was sent that has no verdict."""
-        return self._under_way is not None and self._under_way.is_sent
+        frame = self._under_way
+        return frame is not None and frame.is_sent and not frame.verdicts.done()
+
+    async def hold(self) -> None:
+        """Keep the next frame back; return once it waits, and nothing else is under way.
+
+        Cancelled, it keeps the frame back all the same, until :meth:`release`.
+        """
+        self._passes.clear()
+        await self._waits.wait()
+
+    def release(self) -> None:
+        """Let the next frame go, whether it waits already or not."""
+        self._passes.set()
 
     async def say(self, *events: Event, are_copies: bool = False) -> list[str]:
         """Send *events* as one frame, and again what may be, until each has its final verdict.
@@ -152,7 +173,7 @@ class StreamSpeaker:
         self._socket, self._frames = socket, 0
         self.sockets += 1
         in_doubt = 0
-        if self._under_way is not None:
+        if self._under_way is not None and not self._under_way.verdicts.done():
             in_doubt = len(self._under_way.entries) if self.is_in_doubt else 0
             await self._send(self._under_way)
         if self.sockets > 1:
@@ -165,6 +186,9 @@ class StreamSpeaker:
 
     async def _ask(self, entries: list[Entry]) -> Event:
         """Return the verdicts on *entries*, over however many sockets that takes."""
+        self._waits.set()
+        await self._passes.wait()
+        self._waits.clear()
         verdicts: asyncio.Future[Event] = asyncio.get_running_loop().create_future()
         self._under_way = _Frame(entries, verdicts)
         await self.traffic.moved(+1)
@@ -187,7 +211,7 @@ class StreamSpeaker:
 
     def _lose(self) -> None:
         self._socket = None
-        if self._under_way is not None and self._under_way.is_sent:
+        if self._under_way is not None and self.is_in_doubt:
             for entry in self._under_way.entries:
                 entry.unanswered += 1
 

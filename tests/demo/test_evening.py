@@ -36,15 +36,26 @@ def test_an_evening_adds_up_and_leaves_nothing_behind(room: Path) -> None:
 
     told = out.getvalue()
     assert exit_code == 0, told
-    assert "seed 7" in told
+    assert "seed 7 (--seed 7 plays it again)" in told
     assert "SIGKILL, with " in told
     assert '"op": "verdicts"' in told
-    for player in ("jun", "kim", "leo", "mallory"):
-        assert f"player-{player} is back on a socket: known true" in told
+    back = dict(re.findall("player-(.*) is back on a socket: known true, .* again: (.*)", told))
+    assert sorted(back) == ["jun", "kim", "leo", "mallory"]
+    # The gateway was frozen when these three spoke for the last time.
+    assert all(int(back[player]) >= 1 for player in ("jun", "kim", "leo"))
+    assert number(told, "resent") == sum(map(int, back.values()))
+    # Nothing that was sent again lies at the origin twice.
+    assert number(told, "forwarded") == number(told, "accepted")
     assert re.search("jackpot.pot.won, .*: at player-jun, player-kim, player-leo", told)
     assert re.search(r"\n  lost +0 ", told)
     assert told.endswith("everything adds up\n")
     assert list(room.iterdir()) == []
+
+
+def number(told: str, row: str) -> int:
+    """Read one row of the closing account."""
+    (count,) = re.findall(rf"\n +{row} +(\d+) ", told)
+    return int(count)
 
 
 def spoil(origin: Path) -> None:
@@ -108,7 +119,7 @@ LOST = DRAINED + 'edge_forwarded_total{lane="bet"} 1.0\n'
     ("texts", "timeout_s", "faults"),
     [
         ([WAITS, WAITS, DRAINED], TIMEOUT_S, []),
-        ([WAITS, LOST], TIMEOUT_S, ["/metrics, lane bet: came in 0, went out 1"]),
+        ([WAITS, LOST], 5.0, ["/metrics, lane bet: came in 0, went out 1"]),
         ([WAITS], 0.2, ["records still wait for the origin after 0 s"]),
     ],
     ids=["drained", "drained and wrong", "stuck"],

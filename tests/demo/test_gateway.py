@@ -1,5 +1,6 @@
 """The gateway as a process, played by stand-ins: what is read of it, and that it is reaped."""
 
+import os
 import tomllib
 from pathlib import Path
 
@@ -49,6 +50,36 @@ def test_it_asks_for_the_same_ports_in_the_next_life(
 
     assert gateway.lives == 2
     assert 'host = "127.0.0.1"\nport = 81\n' in (tmp_path / "edge.toml").read_text()
+    assert gateway.process is None
+
+
+def test_a_frozen_one_stands_still_until_it_is_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gateway = stand_in(tmp_path, monkeypatch, LISTENS.format(answer="signal.SIG_DFL"))
+    gateway.start()
+    assert gateway.process is not None
+    stat = Path(f"/proc/{gateway.process.pid}/stat")
+
+    gateway.freeze()
+
+    assert stat.read_text().rpartition(")")[2].split()[0] == "T"
+    gateway.kill()
+    assert not stat.exists()
+
+
+def test_one_that_has_ended_is_frozen_at_once_and_still_reaped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = LISTENS.format(answer="signal.SIG_DFL").replace("while True: time.sleep(1)", "")
+    gateway = stand_in(tmp_path, monkeypatch, program)
+    gateway.start()
+    assert gateway.process is not None
+    os.waitid(os.P_PID, gateway.process.pid, os.WEXITED | os.WNOWAIT)
+
+    gateway.freeze()
+
+    gateway.kill()
     assert gateway.process is None
 
 

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import cast
 
 import pytest
+from typing_extensions import override
 
 from edge.demo import stream as streaming
 from edge.demo.ledger import Event, Ledger
@@ -101,6 +102,61 @@ def test_what_is_in_doubt_when_the_socket_ends_goes_again_and_counts_once() -> N
 async def say_both(ada: StreamSpeaker) -> None:
     await ada.say(A)
     await ada.say(B, C)
+
+
+class Look(asyncio.Event):
+    """Notes whether *ada* is in doubt at the moment it is set."""
+
+    def __init__(self, ada: StreamSpeaker) -> None:
+        super().__init__()
+        self._ada = ada
+        self.seen: list[bool] = []
+
+    @override
+    def set(self) -> None:
+        self.seen.append(self._ada.is_in_doubt)
+        super().set()
+
+
+def test_nothing_is_in_doubt_from_the_moment_its_verdicts_are_read() -> None:
+    async def act(ada: StreamSpeaker) -> None:
+        ada.pushed = look = Look(ada)
+        await asyncio.gather(ada.say(A), look.wait())
+        assert look.seen == [True, False]
+
+    push: Event = {"op": "push", "event": PUSH}
+    Evening([[welcome()], [push, settled(1), push]], act)
+
+
+def test_what_is_held_is_not_sent_before_it_is_let_go_also_on_a_new_socket() -> None:
+    async def act(ada: StreamSpeaker) -> None:
+        saying = asyncio.create_task(ada.say(A))
+        await ada.hold()
+        await ada.pushed.wait()
+        assert (ada.traffic.in_flight, ada.is_in_doubt) == (0, False)
+        ada.release()
+        assert await saying == ["accepted"]
+        assert await ada.say(B) == ["accepted"]
+
+    push: Event = {"op": "push", "event": PUSH}
+    evening = Evening([[welcome(), push], [settled(1)], [settled(2)]], act)
+
+    assert evening.sent == [["a"], ["b"]]
+    assert evening.ledger.complaints == []
+
+
+def test_holding_waits_for_what_is_under_way() -> None:
+    async def act(ada: StreamSpeaker) -> None:
+        saying = asyncio.create_task(say_both(ada))
+        await ada.traffic.reaches(1)
+        await ada.hold()
+        assert [entry.verdict for entry in ada.ledger.entries] == ["accepted", "", ""]
+        ada.release()
+        await saying
+
+    evening = Evening([[welcome()], [settled(1)], [settled(3)]], act)
+
+    assert evening.sent == [["a"], ["b", "c"]]
 
 
 def test_only_what_may_be_sent_again_is_and_in_its_time() -> None:
