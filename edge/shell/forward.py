@@ -44,7 +44,7 @@ from edge.shell.deliver import BATCH_BYTES_MAX, BATCH_RECORDS_MAX, deliver
 from edge.shell.portion import Portion
 from edge.shell.spool.cursor import Position
 from edge.shell.spool.lane_spool import Chunk, Quarantined, Stored
-from origin_client.give_way import rest
+from origin_client.give_way import be_patient, rest
 from origin_client.origin import Origin, OriginUnavailable, Outgoing, Refusal
 
 log: Final = logging.getLogger("edge.forward")
@@ -279,16 +279,14 @@ class Forwarder:
         Raises:
             OriginUnavailable: The fate of all of them is unknown.
         """
-        is_backlog = self._is_backlog(frames)
-        if is_backlog:
-            rest()
         bytes_max = self._record_bytes_max
         sent = [f for f in frames if isinstance(f, Stored) and len(f.value) <= bytes_max]
         records = [Outgoing(frame.key, frame.value) for frame in sent]
-        if is_backlog:
+        if self._is_backlog(frames):
             records_max = self._portion.records_max(len(records))
             refused = deliver(self._send_at_pace, records, records_max=records_max)
         else:
+            be_patient(is_patient=False)
             refused = deliver(self._send, records)
         if not refused and len(sent) == len(frames):
             return {}
@@ -311,6 +309,7 @@ class Forwarder:
         took_s = (self._steady_ns() - started_ns) / NS_PER_S
         rest_s = self._timing.rest_s(len(records))
         self._portion.note(len(records), took_s, rest_s)
+        be_patient(is_patient=rest_s > 0)  # who is behind his pace waits for nobody
         if not self._is_draining.is_set():  # the order may come within a batch
             self._pause(rest_s)
         return refusals

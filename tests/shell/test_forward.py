@@ -326,18 +326,25 @@ def test_a_backlog_goes_in_portions_with_rests() -> None:
     assert world.pauses_s == [length / BATCH_RECORDS_MAX for length in lengths[:-1]]
 
 
-def test_a_backlog_gives_way_before_each_batch_and_what_is_fresh_does_not(
+def test_a_backlog_gives_way_and_is_patient_only_while_it_keeps_its_pace(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     world = World(run_of(2 * BATCH_RECORDS_MAX + 200))
-    published: list[int] = []
-    monkeypatch.setattr(forward, "rest", lambda: published.append(len(world.origin.batches)))
+    rests_s = [0.5]
+    world.rest_s = lambda _: rests_s.pop() if rests_s else 0.0
+    gave_way: list[int] = []
+    patience: list[bool] = []
+    monkeypatch.setattr(forward, "rest", lambda: gave_way.append(len(world.origin.batches)))
+    monkeypatch.setattr(
+        forward, "be_patient", lambda *, is_patient: patience.append(is_patient)
+    )
 
     while world.lane.cursor.offset < len(world.frames):
         world.forwarder.step()
 
-    assert published == [0, 0, 1, 1]  # before a batch is looked at, before a portion is sent
-    assert len(world.origin.batches) == 3
+    publishes = len(world.origin.batches)
+    assert gave_way == list(range(publishes - 1))  # the last one is no backlog
+    assert patience == [True] + [False] * (publishes - 1)
 
 
 def test_a_backlog_that_need_not_rest_goes_in_full_batches() -> None:
