@@ -85,6 +85,7 @@ def test_who_is_behind_waits_for_nobody(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(module, "HURRY", hurry)
     monkeypatch.setattr(time, "sleep", rests_s.append)
     hurry.begin()
+    be_patient(is_patient=False)
 
     rest()
 

@@ -335,9 +335,11 @@ def test_a_backlog_gives_way_and_is_patient_only_while_it_keeps_its_pace(
     gave_way: list[int] = []
     patience: list[bool] = []
     monkeypatch.setattr(forward, "rest", lambda: gave_way.append(len(world.origin.batches)))
-    monkeypatch.setattr(
-        forward, "be_patient", lambda *, is_patient: patience.append(is_patient)
-    )
+
+    def be_patient(*, is_patient: bool) -> None:
+        patience.append(is_patient)
+
+    monkeypatch.setattr(forward, "be_patient", be_patient)
 
     while world.lane.cursor.offset < len(world.frames):
         world.forwarder.step()
