@@ -75,18 +75,6 @@ def test_an_error_of_a_topic_is_told_from_one_of_brokers() -> None:
     assert not is_of_topic(kafka_error("LEADER_NOT_AVAILABLE"))
 
 
-@pytest.fixture
-def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    """Move the clock that errors are dated by."""
-    now_s = [1000.0]
-    monkeypatch.setattr("time.monotonic", lambda: now_s[0])
-
-    def move(seconds: float) -> None:
-        now_s[0] += seconds
-
-    return move
-
-
 def test_the_first_of_its_kind_stays_while_it_repeats() -> None:
     errors = Errors()
     errors.note(kafka_error("_TRANSPORT", "a:1/1: refused"))

@@ -308,18 +308,6 @@ QUIET: list[list[Message]] = [[]] * 60
 GONE = kafka_error("_TRANSPORT", "a:1/1: gone")
 
 
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    """Moves the time, which stands still else."""
-    now_s = [1000.0]
-    monkeypatch.setattr("time.monotonic", lambda: now_s[0])
-
-    def move(seconds: float) -> None:
-        now_s[0] += seconds
-
-    return move
-
-
 def follow(fake: FakeConsumer, *offsets: int) -> KafkaReader:
     """Follow until the script is at its end; these records must come."""
     reader = fake.reader()
@@ -330,10 +318,10 @@ def follow(fake: FakeConsumer, *offsets: int) -> KafkaReader:
 
 
 def test_a_follower_tells_once_that_brokers_left_and_once_that_they_are_back(
-    clock: Callable[[float], None], caplog: pytest.LogCaptureFixture
+    later: Callable[[float], None], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    fake = FakeConsumer([[message(0)], *QUIET, [message(1)], []], slept=clock)
+    fake = FakeConsumer([[message(0)], *QUIET, [message(1)], []], slept=later)
     reader = fake.reader()
     fake.when_dry = reader.close
 
@@ -358,13 +346,13 @@ def test_a_follower_tells_once_that_brokers_left_and_once_that_they_are_back(
     ids=["away", "leaderless"],
 )
 def test_a_follower_of_a_quiet_topic_asks_whether_it_can_be_read(
-    clock: Callable[[float], None], found: FakeTopic | KafkaException, cause: str
+    later: Callable[[float], None], found: FakeTopic | KafkaException, cause: str
 ) -> None:
-    fake = FakeConsumer([[told("_PARTITION_EOF", 3)]], [FakeTopic(), *[found] * 9], slept=clock)
+    fake = FakeConsumer([[told("_PARTITION_EOF", 3)]], [FakeTopic(), *[found] * 9], slept=later)
     fake.script += QUIET
     assert follow(fake).health(TOPIC) == cause
 
-    fake = FakeConsumer([[told("_PARTITION_EOF", 3)]], [FakeTopic(), found], slept=clock)
+    fake = FakeConsumer([[told("_PARTITION_EOF", 3)]], [FakeTopic(), found], slept=later)
     fake.script += QUIET
     assert follow(fake).health(TOPIC) is None
 
@@ -377,10 +365,10 @@ def test_a_follower_of_a_quiet_topic_asks_whether_it_can_be_read(
     ],
 )
 def test_a_quiet_topic_that_is_taken_away_is_told(
-    clock: Callable[[float], None], fault: str, cause: str
+    later: Callable[[float], None], fault: str, cause: str
 ) -> None:
     gone = FakeTopic(kafka_error(fault))
-    fake = FakeConsumer([[told("_PARTITION_EOF", 3)]], [FakeTopic(), gone], slept=clock)
+    fake = FakeConsumer([[told("_PARTITION_EOF", 3)]], [FakeTopic(), gone], slept=later)
     reader = fake.reader()
 
     with pytest.raises(OriginUnavailable, match=cause):
@@ -392,18 +380,18 @@ def test_a_quiet_topic_that_is_taken_away_is_told(
 
 @pytest.mark.parametrize(("found", "pause_s"), [(FakeTopic(), 10), (BROKER_AWAY, 1)])
 def test_brokers_are_asked_seldom_and_only_in_a_silence(
-    clock: Callable[[float], None], found: FakeTopic | KafkaException, pause_s: int
+    later: Callable[[float], None], found: FakeTopic | KafkaException, pause_s: int
 ) -> None:
     """Every ten seconds, or every second while something is wrong."""
     fake = FakeConsumer(
-        [[told("_PARTITION_EOF", 3)]], [FakeTopic(), *[found] * 99], slept=clock
+        [[told("_PARTITION_EOF", 3)]], [FakeTopic(), *[found] * 99], slept=later
     )
     fake.script += [[]] * 250
 
     follow(fake)
 
     assert 0 < fake.asked - 1 <= 50 / pause_s
-    busy = FakeConsumer([[message(n)] for n in range(250)], slept=clock)
+    busy = FakeConsumer([[message(n)] for n in range(250)], slept=later)
     busy.script.append([])
     follow(busy, *range(250))
     assert busy.asked == 1

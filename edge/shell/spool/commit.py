@@ -5,6 +5,7 @@ import enum
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from edge.core.lane import Lane
+from origin_client.give_way import HURRY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +29,8 @@ Listener: TypeAlias = "Callable[[Commit, Synced], object]"
 class Commit:
     """The records of one lane that one sync makes durable, or not; implements the core's.
 
-    It fills on the loop, is written by the lane's writer, and is settled on the loop.
+    It fills on the loop, is written by the lane's writer, and is settled on the loop. Until then
+    whoever works through a backlog gives way.
 
     Attributes:
         lane: Whose file is synced.
@@ -59,6 +61,7 @@ class Commit:
         self.outcome: Synced | None = None
         self._waiters: list[asyncio.Future[Synced]] = []
         self._listeners: list[Listener] = []
+        HURRY.begin()
 
     @property
     def count(self) -> int:
@@ -92,6 +95,8 @@ class Commit:
 
     def settle(self, outcome: Synced) -> None:
         """Wake everybody with *outcome*; who asks later learns it at once."""
+        if self.outcome is None:
+            HURRY.end()
         self.outcome = outcome
         listeners, self._listeners = self._listeners, []
         for listener in listeners:

@@ -9,7 +9,6 @@ shares the next, and an idle lane syncs at once.
 A commit is settled on the loop, in order: first the callback (recall learns), then the waiters
 (doors answer). One that takes longer than ``spool.sync_timeout_s`` is overdue: its waiters are
 told so, and until it is settled the lane takes nothing more, because more would only wait.
-While somebody waits for a commit, whoever works through a backlog gives way.
 
 Loop thread: ``start``, ``append``, ``is_overdue``, ``late_durable``, ``sync_seconds``. Writer
 thread: ``take``, ``report``. The rest: any.
@@ -30,7 +29,6 @@ from edge.shell.meters import Histogram
 from edge.shell.spool.budget import FULL_RETRY_AFTER_NS, Budget
 from edge.shell.spool.commit import Commit, Synced
 from edge.shell.spool.segment import Bounds
-from origin_client.give_way import HURRY
 
 FAILED_RETRY_AFTER_NS: Final = 1 * NS_PER_S
 """A failed lane is probed every second."""
@@ -200,7 +198,6 @@ class Intake:
         commit = Commit(self.lane, self._loop.time() + self._sync_timeout_s)
         self._filling = commit
         self._unsettled.append(commit)
-        HURRY.begin()
         self._watch()
         self._changed.notify_all()
         return commit
@@ -215,8 +212,6 @@ class Intake:
         assert self._on_settled is not None
         assert self._unsettled[0] is commit, "commits are settled in their order"
         self._unsettled.popleft()
-        if commit.outcome is None:
-            HURRY.end()
         self.sync_seconds.observe(duration_ns)
         held = outcome is Synced.HELD
         if held and commit.outcome is Synced.OVERDUE:
@@ -245,7 +240,6 @@ class Intake:
         for commit in self._unsettled:
             if commit.outcome is None and commit.overdue_at_s <= now_s:
                 self.is_overdue = True
-                HURRY.end()
                 commit.settle(Synced.OVERDUE)
         self._watch()
 

@@ -10,7 +10,7 @@ from edge.config import SpoolSettings
 from edge.core.frame import size
 from edge.core.lane import Lane
 from edge.core.reject import Reason, Reject
-from edge.shell.spool import intake
+from edge.shell.spool import commit as commit_module
 from edge.shell.spool.budget import Budget
 from edge.shell.spool.commit import Commit, Synced
 from edge.shell.spool.intake import Intake
@@ -164,7 +164,7 @@ def test_a_hanging_sync_is_told_after_its_time_and_the_lane_refuses_until_it_end
 
 def test_there_is_a_hurry_as_long_as_somebody_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     hurry = Hurry()
-    monkeypatch.setattr(intake, "HURRY", hurry)
+    monkeypatch.setattr(commit_module, "HURRY", hurry)
     door = Door()
 
     first = door.intake.append(record(0))
